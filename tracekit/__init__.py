@@ -1,0 +1,34 @@
+"""tracekit: where a PyTorch model spends its time on a GPU, module by module.
+
+    report = tracekit.analyze("trace.json.gz")
+    report.modules.head()
+    report.save("out/")
+
+Names are imported when they are first used, so that `import tracekit` costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tracekit.api import Report, analyze
+    from tracekit.messages import UserError
+
+__all__ = ["Report", "UserError", "__version__", "analyze"]
+
+__version__ = "0.1.0"
+
+_HOMES = {"Report": "tracekit.api", "analyze": "tracekit.api", "UserError": "tracekit.messages"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tracekit' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
