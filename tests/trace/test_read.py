@@ -1,0 +1,183 @@
+"""The reader: everything that Kineto has written over the years, read to the nanosecond."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.builder import TraceBuilder
+from tracekit.messages import UserError
+from tracekit.trace import read
+from tracekit.trace.read import CHUNK_BYTES
+
+
+def small() -> TraceBuilder:
+    return (
+        TraceBuilder()
+        .op("aten::mm", 10, 30, [[2, 3], [3, 4]], ["float", "float"], ["", ""])
+        .launch(1, 12)
+        .kernel(1, 40, 45.5, name="gemm")
+        .frame("Linear_0", 5, 35)
+        .range("ProfilerStep#1", 0, 50)
+    )
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_bytes(text.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "object",
+        "list",
+        "metadata behind",
+        "metadata on both sides",
+        "pretty",
+        "compact",
+        "gzip",
+        "BOM",
+        "members",
+    ],
+)
+def test_forms_of_the_same_trace(tmp_path: Path, form: str) -> None:
+    document = small().document()
+    events = document["traceEvents"]
+    properties = [{"id": 0, "name": "NVIDIA H100 80GB HBM3"}, {"id": 1, "name": "x"}]
+    text = {
+        "list": json.dumps(events),
+        "metadata behind": json.dumps({"traceEvents": events, "deviceProperties": properties}),
+        "metadata on both sides": json.dumps(
+            {"a": 'a "traceEvents": [ in a string', "traceEvents": events, "deviceProperties": properties}
+        ),
+        "pretty": json.dumps(document, indent=2),
+        "compact": json.dumps(document, separators=(",", ":")),
+    }.get(form, json.dumps(document))
+    path = write(tmp_path / "t.json", ("\ufeff" if form == "BOM" else "") + text)
+    if form == "gzip":
+        path.write_bytes(gzip.compress(text.encode()))
+    if form == "members":
+        half = len(text) // 2
+        path.write_bytes(gzip.compress(text[:half].encode()) + gzip.compress(text[half:].encode()))
+    trace = read(path)
+    assert trace.event_count == 5
+    assert [
+        len(t) for t in (trace.ops, trace.launches, trace.gpu_events, trace.frames, trace.annotations)
+    ] == [1] * 5
+    assert trace.skipped_count == 0
+    assert trace.warnings == ()
+    assert (trace.gpu_events.start[0], trace.gpu_events.end[0]) == (40_000, 45_500)
+    assert trace.names[trace.gpu_events.name[0]] == "gemm"
+    signature = trace.signatures[trace.ops.signature[0]]
+    assert (signature.name, json.loads(signature.shapes)) == ("aten::mm", [[2, 3], [3, 4]])
+    if "metadata" in form:
+        assert trace.metadata["deviceProperties"] == properties
+    if form == "metadata on both sides":
+        assert trace.metadata["a"] == 'a "traceEvents": [ in a string'
+
+
+@pytest.mark.parametrize(
+    ("ts", "dur", "start_ns", "end_ns"),
+    [
+        ("5", "3", 5_000, 8_000),
+        ("1419247332972.313", "4426.114", 1419247332972_313, 1419247337398_427),
+        ("1695835585940062", "12", 1695835585940062_000, 1695835585940074_000),
+        # Since 1970 with fractions: a float of this size is a multiple of 0.25 µs.
+        ("1695835585940062.123", "0.456", 1695835585940062_123, 1695835585940062_579),
+        ("9007199254740.993", "0.001", 9007199254740_993, 9007199254740_994),
+    ],
+)
+def test_times_are_exact_to_the_nanosecond(
+    tmp_path: Path, ts: str, dur: str, start_ns: int, end_ns: int
+) -> None:
+    rest = '"ph":"X","cat":"kernel","name":"k","pid":0,"tid":7,"args":{"correlation":1}'
+    text = f'[{{"ts":{ts},"dur":{dur},{rest}}}]'
+    events = read(write(tmp_path / "t.json", text)).gpu_events
+    assert (int(events.start[0]), int(events.end[0])) == (start_ns, end_ns)
+
+
+def test_old_category_names_and_string_ids(tmp_path: Path) -> None:
+    builder = TraceBuilder(pid="python 12", tid="thread 0 (main)")
+    builder.event("Runtime", "cudaLaunchKernel", 1, 2, args={"correlation": 7})
+    builder.event("Kernel", "k", 3, 4, pid=0, tid="stream 7", args={"correlation": 7})
+    builder.event("Memcpy", "m", 4, 5, pid=0, tid="stream 7", args={"correlation": 8})
+    builder.event("Memset", "s", 5, 6, pid=0, tid="stream 7", args={"correlation": 9})
+    builder.event("Operator", "aten::add", 0, 2)
+    trace = read(builder.write(tmp_path / "t.json"))
+    assert trace.gpu_events.kind.tolist() == [0, 1, 2]
+    assert (len(trace.launches), len(trace.ops)) == (1, 1)
+    assert trace.threads[0] == ("python 12", "thread 0 (main)")
+
+
+def test_many_chunks_lose_nothing(tmp_path: Path) -> None:
+    builder = TraceBuilder()
+    count = 3 * CHUNK_BYTES // 150
+    for i in range(count):
+        # Nested lists of objects in the arguments look like a boundary between events, but are none.
+        builder.event("cpu_op", f"op{i % 7}", i, i + 1, args={"rows": [{"a": 1}, {"b": "}, {"}]})
+    trace = read(builder.write(tmp_path / "t.json.gz"))
+    assert trace.event_count == count
+    assert len(trace.ops) == count
+    assert trace.ops.start.tolist() == [i * 1000 for i in range(count)]
+    assert trace.skipped_count == 0
+
+
+def test_broken_event_costs_one_event(tmp_path: Path) -> None:
+    good = json.dumps(small().document())
+    bad = good.replace('"dur": 1.0', '"dur": NaN').replace('"dur": 1,', '"dur": NaN,')
+    assert bad != good
+    trace = read(write(tmp_path / "t.json", bad))
+    assert (trace.event_count, trace.skipped_count) == (4, 1)
+    assert "1 events could not be decoded" in str(trace.warnings[0])
+
+
+def test_cut_off_trace_is_read_up_to_the_cut(tmp_path: Path) -> None:
+    text = json.dumps(small().document())
+    cut = text[: text.index("Linear_0")]
+    trace = read(write(tmp_path / "t.json", cut))
+    assert (trace.event_count, trace.skipped_count) == (3, 1)
+    assert "cut off" in str(trace.warnings[0])
+
+
+def test_ids_near_the_limit_of_64_bits(tmp_path: Path) -> None:
+    builder = TraceBuilder().launch(2**64 - 1, 1).kernel(2**64 - 1, 5, 6).launch(2**63 - 1, 8)
+    trace = read(builder.write(tmp_path / "t.json"))
+    assert trace.launches.correlation[0] == trace.gpu_events.correlation[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "no such file"),
+        (b"", "is empty"),
+        (b"time,name\n1,2\n", "is not JSON"),
+        (b'{"a": 1}', "has no traceEvents"),
+        (b"[1, 2, 3]", "no events"),
+        (b'{"traceEvents": []}', "has no events"),
+        (
+            b'{"traceEvents": [{"ph": "X", "cat": "blink", "name": "n", "ts": 1, "dur": 1}]}',
+            "none of its 1 events",
+        ),
+        (gzip.compress(json.dumps(small().document()).encode())[:40], "cut off"),
+        (b'{"traceEvents": [{"ph": "X", "ca', "ends before its first event"),
+        (b"\x28\xb5\x2f\xfd1234", "zstd"),
+        (b"PK\x03\x04zip", "zip"),
+    ],
+)
+def test_what_is_no_trace_is_refused_in_one_line(tmp_path: Path, content: bytes | None, says: str) -> None:
+    path = tmp_path / "t.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=says) as caught:
+        read(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_directory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is a directory"):
+        read(tmp_path)

@@ -1,0 +1,275 @@
+"""The columns that a trace becomes: int64 nanoseconds, dictionary-encoded strings, one table per kind.
+
+`Trace` is a value; `ColumnsBuilder` collects it chunk by chunk. Both know events, not what they mean
+to a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from tracekit.messages import Message
+from tracekit.trace.events import Event, Id
+
+Ints: TypeAlias = npt.NDArray[np.int64]
+
+FRAME_PREFIX = "nn.Module: "
+NO_ID = -1
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Named intervals on threads, in the order of the file; all columns have the same length."""
+
+    name: Ints  # index into Trace.names
+    thread: Ints  # index into Trace.threads
+    start: Ints  # ns
+    end: Ints  # ns
+
+    def __len__(self) -> int:
+        return len(self.name)
+
+
+@dataclass(frozen=True)
+class Ops(Intervals):
+    signature: Ints  # index into Trace.signatures
+
+
+@dataclass(frozen=True)
+class Launches(Intervals):
+    correlation: Ints
+
+
+@dataclass(frozen=True)
+class GpuEvents(Intervals):
+    """`thread` is here the (pid, tid) that the trace gives a GPU event: device and stream."""
+
+    correlation: Ints
+    device: Ints  # index into Trace.devices
+    kind: Ints  # index into GPU_KINDS
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What an op was called with, as raw JSON; empty where the trace does not say."""
+
+    name: str
+    shapes: bytes
+    dtypes: bytes
+    concrete: bytes
+
+
+@dataclass(frozen=True)
+class Trace:
+    path: Path
+    size_bytes: int
+    event_count: int
+    skipped_count: int
+    warnings: tuple[Message, ...]
+    metadata: dict[str, Any]
+    names: Sequence[str]
+    threads: Sequence[tuple[Id, Id]]
+    processes: Ints  # of each thread
+    devices: Sequence[tuple[Id, Id]]  # (pid, device)
+    signatures: Sequence[Signature]
+    ops: Ops
+    launches: Launches
+    gpu_events: GpuEvents
+    frames: Intervals  # nn.Module frames
+    annotations: Intervals  # user ranges on the CPU
+
+    @property
+    def device_kind(self) -> str | None:
+        """ "hip" or "cuda" by the names of the launches, else None."""
+        for code in np.unique(self.launches.name):
+            name = self.names[code]
+            if name.startswith("hip"):
+                return "hip"
+            if name.startswith("cu"):
+                return "cuda"
+        return None
+
+
+GPU_KINDS = ("kernel", "memcpy", "memset")
+_GPU_CATEGORIES = {"kernel": 0, "gpu_memcpy": 1, "gpu_memset": 2, "memcpy": 1, "memset": 2}
+_OP_CATEGORIES = {"cpu_op", "operator"}
+_RANGE_CATEGORIES = {"user_annotation"}
+_LAUNCH_SUFFIXES = ("runtime", "driver")
+
+
+class _Table(dict[Any, int]):
+    """A dictionary encoding: looking up a value that is new gives it the next number."""
+
+    def __missing__(self, value: Any) -> int:
+        number = self[value] = len(self)
+        return number
+
+
+@dataclass
+class _Columns:
+    """Columns under construction: a list of arrays for each."""
+
+    parts: dict[str, list[Ints]] = field(default_factory=dict)
+
+    def append(self, **columns: Ints) -> None:
+        for name, column in columns.items():
+            self.parts.setdefault(name, []).append(column)
+
+    def build(self, name: str) -> Ints:
+        parts = self.parts.get(name)
+        return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+class ColumnsBuilder:
+    """Takes decoded events, a chunk at a time, and builds a `Trace` of those that somebody reads."""
+
+    def __init__(self) -> None:
+        self.event_count = 0
+        self.untimed_count = 0
+        self._names, self._threads, self._devices, self._signatures = (_Table() for _ in range(4))
+        self._ops, self._launches, self._gpu_events, self._frames, self._annotations = (
+            _Columns() for _ in range(5)
+        )
+
+    def add(self, events: list[Event], to_ns: Callable[[list[int]], tuple[Ints, Ints]]) -> None:
+        """Adds `events`; `to_ns` gives start and duration in ns of those at the positions it is handed."""
+        self.event_count += len(events)
+        ops: list[int] = []
+        launches: list[int] = []
+        gpu_events: list[int] = []
+        frames: list[int] = []
+        annotations: list[int] = []
+        by_category: dict[str | None, list[int] | None] = {}
+        for position, event in enumerate(events):
+            if event.ph != "X":
+                continue
+            category = event.cat
+            try:
+                bucket = by_category[category]
+            except KeyError:
+                kind = (category or "").lower()
+                bucket = by_category[category] = (
+                    ops
+                    if kind in _OP_CATEGORIES
+                    else gpu_events
+                    if kind in _GPU_CATEGORIES
+                    else launches
+                    if kind.endswith(_LAUNCH_SUFFIXES)
+                    else annotations
+                    if kind in _RANGE_CATEGORIES
+                    else frames
+                    if kind == "python_function"
+                    else None
+                )
+            if bucket is None or event.name is None:
+                continue
+            if bucket is frames and not event.name.startswith(FRAME_PREFIX):
+                continue
+            if event.ts is None or event.dur is None or event.dur < 0:
+                self.untimed_count += 1
+                continue
+            bucket.append(position)
+        if ops:
+            self._add_ops(events, ops, to_ns)
+        if launches:
+            chosen = [events[i] for i in launches]
+            self._launches.append(
+                **self._intervals(chosen, *to_ns(launches)), correlation=_ids(map(_correlation, chosen))
+            )
+        if gpu_events:
+            self._add_gpu_events(events, gpu_events, to_ns)
+        for columns, positions in ((self._frames, frames), (self._annotations, annotations)):
+            if positions:
+                columns.append(**self._intervals([events[i] for i in positions], *to_ns(positions)))
+
+    def _intervals(self, events: list[Event], start: Ints, duration: Ints) -> dict[str, Ints]:
+        names, threads = self._names, self._threads
+        count = len(events)
+        return {
+            "name": np.fromiter((names[e.name] for e in events), np.int64, count),
+            "thread": np.fromiter((threads[e.pid, e.tid] for e in events), np.int64, count),
+            "start": start,
+            "end": start + duration,
+        }
+
+    def _add_ops(
+        self, events: list[Event], positions: list[int], to_ns: Callable[[list[int]], tuple[Ints, Ints]]
+    ) -> None:
+        chosen = [events[i] for i in positions]
+        signatures = self._signatures
+        codes = [
+            signatures[
+                event.name,
+                bytes(args.shapes),
+                bytes(args.dtypes),
+                bytes(args.concrete),
+            ]
+            if (args := event.args)
+            else signatures[event.name, b"", b"", b""]
+            for event in chosen
+        ]
+        self._ops.append(**self._intervals(chosen, *to_ns(positions)), signature=np.array(codes, np.int64))
+
+    def _add_gpu_events(
+        self, events: list[Event], positions: list[int], to_ns: Callable[[list[int]], tuple[Ints, Ints]]
+    ) -> None:
+        chosen = [events[i] for i in positions]
+        devices = self._devices
+        self._gpu_events.append(
+            **self._intervals(chosen, *to_ns(positions)),
+            correlation=_ids(map(_correlation, chosen)),
+            device=np.array([devices[e.pid, e.args.device if e.args else None] for e in chosen], np.int64),
+            kind=np.array([_GPU_CATEGORIES[(e.cat or "").lower()] for e in chosen], np.int64),
+        )
+
+    def build(
+        self, path: Path, size_bytes: int, skipped: int, warnings: list[Message], metadata: dict[str, Any]
+    ) -> Trace:
+        processes = _Table()
+
+        def intervals(columns: _Columns) -> dict[str, Ints]:
+            return {name: columns.build(name) for name in ("name", "thread", "start", "end")}
+
+        return Trace(
+            path=path,
+            size_bytes=size_bytes,
+            event_count=self.event_count,
+            skipped_count=skipped + self.untimed_count,
+            warnings=tuple(warnings),
+            metadata=metadata,
+            names=list(self._names),
+            threads=list(self._threads),
+            processes=np.array([processes[pid] for pid, _ in self._threads], np.int64),
+            devices=list(self._devices),
+            signatures=[Signature(*key) for key in self._signatures],
+            ops=Ops(**intervals(self._ops), signature=self._ops.build("signature")),
+            launches=Launches(**intervals(self._launches), correlation=self._launches.build("correlation")),
+            gpu_events=GpuEvents(
+                **intervals(self._gpu_events),
+                correlation=self._gpu_events.build("correlation"),
+                device=self._gpu_events.build("device"),
+                kind=self._gpu_events.build("kind"),
+            ),
+            frames=Intervals(**intervals(self._frames)),
+            annotations=Intervals(**intervals(self._annotations)),
+        )
+
+
+def _correlation(event: Event) -> int:
+    correlation = event.args.correlation if event.args else None
+    return NO_ID if correlation is None else correlation
+
+
+def _ids(values: Any) -> Ints:
+    """Ids as int64; those beyond it keep their lowest 64 bits."""
+    listed = list(values)
+    try:
+        return np.array(listed, np.int64)
+    except OverflowError:
+        return np.array([value & 0xFFFFFFFFFFFFFFFF for value in listed], np.uint64).view(np.int64)

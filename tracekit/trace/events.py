@@ -1,0 +1,49 @@
+"""One entry of `traceEvents` as a typed struct: only the fields that somebody uses are decoded."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TypeAlias
+
+import msgspec
+
+Id: TypeAlias = int | str | None
+
+
+_ABSENT = msgspec.Raw(b"")
+
+
+class Args(msgspec.Struct, gc=False):
+    correlation: int | None = None
+    device: Id = None
+    stream: Id = None
+    shapes: msgspec.Raw = msgspec.field(default=_ABSENT, name="Input Dims")
+    dtypes: msgspec.Raw = msgspec.field(default=_ABSENT, name="Input type")
+    concrete: msgspec.Raw = msgspec.field(default=_ABSENT, name="Concrete Inputs")
+
+
+class Event(msgspec.Struct, gc=False):
+    """`ts` and `dur` are µs; as floats they are exact to the nanosecond up to 2^43 µs."""
+
+    ph: str | None = None
+    cat: str | None = None
+    name: str | None = None
+    pid: Id = None
+    tid: Id = None
+    ts: float | None = None
+    dur: float | None = None
+    args: Args | None = None
+
+
+class ExactTime(msgspec.Struct, gc=False):
+    """The times alone, for traces whose fractional times since 1970 a float cannot hold."""
+
+    ts: Decimal | None = None
+    dur: Decimal | None = None
+
+
+decode_events = msgspec.json.Decoder(list[Event]).decode
+decode_event = msgspec.json.Decoder(Event).decode
+decode_times = msgspec.json.Decoder(list[ExactTime]).decode
+
+FLOAT_EXACT_BELOW_US = float(1 << 43)

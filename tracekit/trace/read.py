@@ -1,0 +1,226 @@
+"""`read`: from a trace file to columns, streaming, a chunk of about a megabyte at a time.
+
+The strict way decodes whole chunks. A chunk that does not decode goes to `salvage`, alone. This is the
+one place that chooses between them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from tracekit.messages import N_, Message, UserError
+from tracekit.trace import split
+from tracekit.trace.columns import ColumnsBuilder, Ints, Trace
+from tracekit.trace.events import (
+    FLOAT_EXACT_BELOW_US,
+    Event,
+    ExactTime,
+    decode_event,
+    decode_events,
+    decode_times,
+)
+from tracekit.trace.source import Progress, open_source
+
+CHUNK_BYTES = 1 << 20
+HEAD_LIMIT_BYTES = 64 << 20
+STUCK_BYTES = 8 << 20
+
+_DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def read(path: str | Path, progress: Progress | None = None) -> Trace:
+    """The columns of the trace at `path`, a Kineto/Chrome trace as `.json` or `.json.gz`.
+
+    Raises `UserError` where the file cannot be read, ends before its first event, or is no trace.
+    """
+    source = open_source(path)
+    reader = _Reader()
+    for piece in source.pieces(progress):
+        reader.feed(piece)
+    return reader.finish(source.path, source.size_bytes, source.problem)
+
+
+class _Reader:
+    """The state of one reading: head, then events, then tail."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._builder = ColumnsBuilder()
+        self._head: split.Head | None = None
+        self._tail: bytearray | None = None
+        self._skipped = 0
+        self._warnings: list[Message] = []
+        self._searched = 0
+
+    def feed(self, piece: bytes) -> None:
+        if self._tail is not None:
+            if len(self._tail) < HEAD_LIMIT_BYTES:
+                self._tail += piece
+            return
+        self._buffer += piece
+        if self._head is None and not self._find_head(complete=False):
+            return
+        if len(self._buffer) >= CHUNK_BYTES:
+            self._take(split.last_boundary(self._buffer))
+
+    def finish(self, path: Path, size_bytes: int, problem: Message | None) -> Trace:
+        if self._head is None and not self._find_head(complete=True):
+            raise UserError(_unreadable(path, bytes(self._buffer[:1024]), problem))
+        if self._tail is None:
+            self._salvage()
+        if self._tail is None:
+            problem = problem or N_("the file is cut off")
+            if self._buffer.strip(b", \t\r\n"):
+                self._skipped += 1
+        builder = self._builder
+        if builder.event_count == 0:
+            if problem:
+                raise UserError(
+                    N_("{path}: ends before its first event; copy or capture it again", path=path)
+                )
+            raise UserError(N_("{path}: has no events; was the profiler running?", path=path))
+        trace = builder.build(path, size_bytes, self._skipped, self._warnings, self._metadata())
+        if problem:
+            warning = N_(
+                "{problem}: read are the {count} events before that", problem=problem, count=trace.event_count
+            )
+            trace = _with_warning(trace, warning)
+        if trace.skipped_count:
+            trace = _with_warning(
+                trace,
+                N_("{count} events could not be decoded or have no time: skipped", count=trace.skipped_count),
+            )
+        if not any(map(len, (trace.ops, trace.launches, trace.gpu_events, trace.frames, trace.annotations))):
+            raise UserError(
+                N_(
+                    "{path}: none of its {count} events is an op, a kernel or a module; "
+                    "is it a trace of the PyTorch profiler?",
+                    path=path,
+                    count=trace.event_count,
+                )
+            )
+        return trace
+
+    def _find_head(self, complete: bool) -> bool:
+        text = bytes(self._buffer)
+        if not complete and len(text) > HEAD_LIMIT_BYTES:
+            complete = True
+        self._head = split.find_head(text, complete)
+        if self._head is None:
+            return False
+        if not self._head.sound:
+            self._warnings.append(N_("the metadata before the events could not be decoded: skipped"))
+        del self._buffer[: self._head.events_start]
+        return True
+
+    def _take(self, boundary: tuple[int, int] | None) -> None:
+        """The strict way, up to a likely boundary; where it fails, salvage."""
+        if boundary is None or not self._decode(b"[" + self._buffer[: boundary[0]] + b"]"):
+            self._salvage()
+        else:
+            del self._buffer[: boundary[1]]
+
+    def _decode(self, text: bytes) -> bool:
+        try:
+            events = decode_events(text)
+            self._builder.add(events, _Clock(events, text).to_ns)
+        except _DECODE_ERRORS:
+            return False
+        return True
+
+    def _salvage(self) -> None:
+        """Takes the whole events at the start of the buffer one boundary at a time, and what ends them."""
+        found = split.scan(self._buffer)
+        texts = [bytes(self._buffer[begin:end]) for begin, end in found.spans]
+        if texts and not self._decode(b"[" + b",".join(texts) + b"]"):
+            sound = []
+            for text in texts:
+                try:
+                    decode_event(text)
+                    sound.append(text)
+                except _DECODE_ERRORS:
+                    self._skipped += 1
+            self._decode(b"[" + b",".join(sound) + b"]")
+        if found.array_end is not None:
+            self._tail = self._buffer[found.array_end :]
+            self._buffer = bytearray()
+        elif found.spans:
+            del self._buffer[: found.spans[-1][1]]
+            self._drop_comma()
+        elif len(self._buffer) > STUCK_BYTES and (start := split.next_event_start(self._buffer)):
+            self._skipped += 1
+            del self._buffer[:start]
+
+    def _drop_comma(self) -> None:
+        stripped = self._buffer.lstrip(b" \t\r\n")
+        if stripped.startswith(b","):
+            self._buffer = stripped[1:]
+
+    def _metadata(self) -> dict[str, Any]:
+        metadata: dict[str, Any] = dict(self._head.metadata) if self._head else {}
+        tail = bytes(self._tail or b"").strip(b" \t\r\n,")
+        if tail and tail != b"}":
+            behind = split.decode_object(b"{" + tail)
+            if behind is None:
+                self._warnings.append(N_("the metadata behind the events could not be decoded: skipped"))
+            metadata.update(behind or {})
+        return metadata
+
+
+def _with_warning(trace: Trace, warning: Message) -> Trace:
+    return replace(trace, warnings=(*trace.warnings, warning))
+
+
+def _unreadable(path: Path, beginning: bytes, problem: Message | None) -> Message:
+    """Why a file without a list of events is none, and what to do."""
+    start = beginning.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if problem:
+        return N_("{path}: {problem}; copy or capture it again", path=path, problem=problem)
+    if start != b"{":
+        return N_("{path}: is not JSON; tracekit reads traces of the PyTorch profiler", path=path)
+    return N_(
+        "{path}: has no traceEvents; tracekit reads traces of the PyTorch profiler "
+        "(prof.export_chrome_trace)",
+        path=path,
+    )
+
+
+class _Clock:
+    """Converts the times of a chunk's events from µs to int64 ns without losing any."""
+
+    def __init__(self, events: list[Event], text: bytes) -> None:
+        self._events = events
+        self._text = text
+        self._exact: list[ExactTime] | None = None
+
+    def to_ns(self, positions: list[int]) -> tuple[Ints, Ints]:
+        """Start and duration of the events at `positions`, in ns."""
+        events, count = self._events, len(positions)
+        start = np.fromiter((events[i].ts for i in positions), np.float64, count)
+        duration = np.fromiter((events[i].dur for i in positions), np.float64, count)
+        # A large float has no fraction left to see; the durations tell whether the times have any.
+        fractional = np.any(start != np.floor(start)) or np.any(duration != np.floor(duration))
+        if fractional and np.any(np.abs(start) >= FLOAT_EXACT_BELOW_US):
+            return self._to_ns_exactly(positions)
+        return _ns(start), _ns(duration)
+
+    def _to_ns_exactly(self, positions: list[int]) -> tuple[Ints, Ints]:
+        if self._exact is None:
+            self._exact = decode_times(self._text)
+        exact = self._exact
+        pairs = [(round((exact[i].ts or 0) * 1000), round((exact[i].dur or 0) * 1000)) for i in positions]
+        both = np.array(pairs, np.int64)
+        return both[:, 0].copy(), both[:, 1].copy()
+
+
+def _ns(microseconds: np.ndarray[Any, np.dtype[np.float64]]) -> Ints:
+    """Integer part × 1000 + rounded fraction: a float times 1000 would lose nanoseconds."""
+    whole = np.floor(microseconds)
+    fraction = np.rint((microseconds - whole) * 1000)
+    result: Ints = whole.astype(np.int64) * 1000 + fraction.astype(np.int64)
+    return result
