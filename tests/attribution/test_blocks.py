@@ -1,0 +1,152 @@
+"""Blocks by path and by frames: the repeated layers, their stacks and kinds; not experts, not stages."""
+
+from __future__ import annotations
+
+from tracekit.attribution import NOBODY, Module, find_blocks
+
+Tree = list[tuple[str, str]]  # path, type
+
+
+def modules_of(tree: Tree) -> list[Module]:
+    """Modules with the nearest prefix that is in the tree as their parent."""
+    modules: list[Module] = []
+    for path, kind in tree:
+        parents = [i for i, (p, _) in enumerate(tree) if p == "" or path.startswith(p + ".")]
+        parents = [i for i in parents if tree[i][0] != path]
+        parent = max(parents, key=lambda i: len(tree[i][0]), default=NOBODY)
+        modules.append(Module(path, path.rpartition(".")[2] or kind, kind, parent))
+    return modules
+
+
+def found(tree: Tree, numbered: bool = True) -> list[tuple[str, int, str]]:
+    return [(block.stack, block.index, block.kind) for block in find_blocks(modules_of(tree), numbered)]
+
+
+def test_llama() -> None:
+    tree = [("", "LlamaForCausalLM"), ("model", "LlamaModel"), ("model.embed_tokens", "Embedding")]
+    for i in (0, 1):
+        tree += [
+            (f"model.layers.{i}", "LlamaDecoderLayer"),
+            (f"model.layers.{i}.self_attn", "LlamaAttention"),
+            (f"model.layers.{i}.self_attn.q_proj", "Linear"),
+            (f"model.layers.{i}.mlp", "LlamaMLP"),
+            (f"model.layers.{i}.input_layernorm", "LlamaRMSNorm"),
+        ]
+    tree += [("model.norm", "LlamaRMSNorm"), ("lm_head", "Linear")]
+    assert found(tree) == [("model.layers", 0, "transformer"), ("model.layers", 1, "transformer")]
+
+
+def test_hybrid_of_three_kinds_in_one_stack() -> None:
+    tree = [("", "NemotronHForCausalLM"), ("backbone", "NemotronHModel")]
+    mixers = ["NemotronHMamba2Mixer", "NemotronHMLP", "NemotronHAttention", "NemotronHMOE"]
+    for i, mixer in enumerate(mixers):
+        tree += [
+            (f"backbone.layers.{i}", "NemotronHBlock"),
+            (f"backbone.layers.{i}.norm", "NemotronHRMSNorm"),
+            (f"backbone.layers.{i}.mixer", mixer),
+            (f"backbone.layers.{i}.mixer.norm", "MambaRMSNormGated"),
+        ]
+    assert [kind for _, _, kind in found(tree)] == ["mamba", "mlp", "attention", "moe"]
+
+
+def test_blocks_of_different_types_in_one_stack() -> None:
+    tree = [("", "JambaForCausalLM"), ("model", "JambaModel")]
+    for i, (layer, mixer, ffn) in enumerate(
+        [
+            ("JambaMambaDecoderLayer", "JambaMambaMixer", "JambaMLP"),
+            ("JambaAttentionDecoderLayer", "JambaAttention", "JambaSparseMoeBlock"),
+        ]
+    ):
+        tree += [
+            (f"model.layers.{i}", layer),
+            (f"model.layers.{i}.mixer", mixer),
+            (f"model.layers.{i}.ffn", ffn),
+        ]
+    assert [kind for _, _, kind in found(tree)] == ["mamba+mlp", "attention+moe"]
+
+
+def test_experts_are_no_blocks_and_an_moe_is_no_mlp() -> None:
+    tree = [("", "MixtralForCausalLM"), ("model", "MixtralModel")]
+    for i in (0, 1):
+        at = f"model.layers.{i}"
+        tree += [(at, "MixtralDecoderLayer"), (f"{at}.self_attn", "MixtralAttention")]
+        tree += [(f"{at}.mlp", "Qwen3MoeSparseMoeBlock"), (f"{at}.mlp.gate", "Linear")]
+        for e in (0, 1, 2):
+            tree += [
+                (f"{at}.mlp.experts.{e}", "MixtralBlockSparseTop2MLP"),
+                (f"{at}.mlp.experts.{e}.w1", "Linear"),
+            ]
+    assert found(tree) == [("model.layers", 0, "attention+moe"), ("model.layers", 1, "attention+moe")]
+
+
+def test_dense_layer_of_an_moe_model_is_a_transformer() -> None:
+    at = "model.layers.0"
+    tree = [("", "X"), ("model", "X"), (at, "Qwen3MoeDecoderLayer"), (f"{at}.self_attn", "Qwen3MoeAttention")]
+    tree += [(f"{at}.mlp", "Qwen3MoeMLP"), (f"{at}.mlp.up_proj", "Linear")]
+    assert found(tree) == [("model.layers", 0, "transformer")]
+
+
+def test_several_stacks() -> None:
+    tree = [("", "WhisperForConditionalGeneration")]
+    for stack in ("encoder", "decoder"):
+        tree.append((f"model.{stack}", "Stack"))
+        for i in (0, 1):
+            at = f"model.{stack}.layers.{i}"
+            tree += [(at, "WhisperLayer"), (f"{at}.self_attn", "WhisperAttention"), (f"{at}.fc1", "Linear")]
+    assert [(s, i) for s, i, _ in found(tree)] == [
+        ("encoder", 0),
+        ("encoder", 1),
+        ("decoder", 0),
+        ("decoder", 1),
+    ]
+
+
+def test_layers_within_stages() -> None:
+    tree = [("", "SwinModel")]
+    for stage in (0, 1):
+        tree.append((f"encoder.layers.{stage}", "SwinStage"))
+        for i in (0, 1):
+            at = f"encoder.layers.{stage}.blocks.{i}"
+            tree += [(at, "SwinLayer"), (f"{at}.attention", "SwinAttention"), (f"{at}.intermediate", "X")]
+    assert [(s, i) for s, i, _ in found(tree)] == [
+        ("encoder.layers.0.blocks", 0),
+        ("encoder.layers.0.blocks", 1),
+        ("encoder.layers.1.blocks", 0),
+        ("encoder.layers.1.blocks", 1),
+    ]
+
+
+def test_parts_of_a_sequential_are_no_blocks() -> None:
+    tree = [("", "AlexNet"), ("features", "Sequential")]
+    tree += [
+        (f"features.{i}", kind) for i, kind in enumerate(["Conv2d", "ReLU", "MaxPool2d", "Conv2d", "ReLU"])
+    ]
+    assert found(tree) == []
+
+
+def test_bert_and_gpt2_paths() -> None:
+    tree = [("", "M")]
+    for at, layer, parts in (
+        ("bert.encoder.layer", "BertLayer", [("attention", "BertAttention"), ("output", "BertOutput")]),
+        ("transformer.h", "GPT2Block", [("attn", "GPT2Attention"), ("mlp", "GPT2MLP")]),
+    ):
+        for i in (0, 1):
+            tree.append((f"{at}.{i}", layer))
+            tree += [(f"{at}.{i}.{name}", kind) for name, kind in parts]
+    assert {kind for _, _, kind in found(tree)} == {"transformer"}
+    assert [s for s, _, _ in found(tree)] == ["encoder"] * 2 + ["transformer.h"] * 2
+
+
+def test_frames() -> None:
+    tree = [("Qwen2Model_0", "Qwen2Model"), ("Qwen2Model_0.Embedding_0", "Embedding")]
+    for i in range(3):
+        at = f"Qwen2Model_0.Qwen2DecoderLayer_{i}"
+        tree += [
+            (at, "Qwen2DecoderLayer"),
+            (f"{at}.Qwen2Attention_{i}", "Qwen2Attention"),
+            (f"{at}.Qwen2Attention_{i}.Linear_{3 * i}", "Linear"),
+            (f"{at}.Qwen2MLP_{i}", "Qwen2MLP"),
+            (f"{at}.Qwen2MLP_{i}.Linear_{3 * i + 1}", "Linear"),
+            (f"{at}.Qwen2RMSNorm_{i}", "Qwen2RMSNorm"),
+        ]
+    assert found(tree, numbered=False) == [("Qwen2Model_0", i, "transformer") for i in range(3)]

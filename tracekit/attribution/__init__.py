@@ -1,0 +1,116 @@
+"""Every GPU event's launch, op, scope, module and pass: one row per event, nothing dropped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracekit.attribution.blocks import Block, find_blocks, parts_of_block
+from tracekit.attribution.intervals import (
+    NOBODY,
+    Mask,
+    Nesting,
+    has_ancestor,
+    innermost,
+    is_within_same,
+    nest,
+    sum_upwards,
+)
+from tracekit.attribution.launches import launch_of_gpu_events
+from tracekit.attribution.modules import Module, ModuleTree, find_modules, take
+from tracekit.attribution.passes import Passes, find_passes
+from tracekit.trace import Intervals, Ints, Ops, Trace
+
+__all__ = [
+    "NOBODY",
+    "Attribution",
+    "Block",
+    "Mask",
+    "Module",
+    "ModuleTree",
+    "Nesting",
+    "Passes",
+    "attribute",
+    "find_blocks",
+    "has_ancestor",
+    "innermost",
+    "is_within_same",
+    "nest",
+    "parts_of_block",
+    "sum_upwards",
+]
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Who launched what. All indices are `NOBODY` where there is none."""
+
+    tree: ModuleTree
+    passes: Passes
+    ops: Ops  # without the scopes that torch writes as ops
+    op_nesting: Nesting
+    op_scope: Ints  # innermost scope of each op
+    op_pass: Ints
+    scope_pass: Ints
+    regions: Intervals
+    region_nesting: Nesting
+    gpu_launch: Ints  # per GPU event, into trace.launches
+    gpu_op: Ints  # innermost op around its launch
+    gpu_scope: Ints  # innermost scope around its launch
+    gpu_pass: Ints
+    gpu_region: Ints
+
+    @property
+    def launched_before_trace(self) -> Mask:
+        """GPU events without a launch in the trace."""
+        return np.equal(self.gpu_launch, NOBODY)
+
+    @property
+    def in_module(self) -> Mask:
+        """GPU events that were launched inside a module's scope."""
+        return np.not_equal(self.gpu_scope, NOBODY)
+
+
+def attribute(trace: Trace) -> Attribution:
+    """Joins the tables of `trace`: by correlation on the way to the CPU, by enclosing intervals there."""
+    tree = find_modules(trace)
+    passes = find_passes(tree)
+    scopes = tree.scopes
+    is_op = ~tree.is_scope_op
+    kept = take(trace.ops, is_op)
+    ops = Ops(kept.name, kept.thread, kept.start, kept.end, trace.ops.signature[is_op])
+    op_nesting = nest(ops)
+    regions = take(trace.annotations, tree.is_region)
+    region_nesting = nest(regions)
+
+    launch = launch_of_gpu_events(trace)
+    op_scope = innermost(tree.nesting, ops.thread, ops.start, ops.end)
+    launches = trace.launches
+    launched = np.flatnonzero(launch != NOBODY)
+    at = launch[launched]
+
+    def around_launch(nesting: Nesting) -> Ints:
+        result = np.full(len(launch), NOBODY, np.int64)
+        result[launched] = innermost(nesting, launches.thread[at], launches.start[at], launches.end[at])
+        return result
+
+    gpu_scope = around_launch(tree.nesting)
+    gpu_pass = np.full(len(launch), NOBODY, np.int64)
+    gpu_pass[launched] = passes.of_moments(launches.start[at], gpu_scope[launched] != NOBODY)
+    return Attribution(
+        tree=tree,
+        passes=passes,
+        ops=ops,
+        op_nesting=op_nesting,
+        op_scope=op_scope,
+        op_pass=passes.of_moments(ops.start, op_scope != NOBODY),
+        scope_pass=passes.of_moments(scopes.start, np.ones(len(scopes), np.bool_)),
+        regions=regions,
+        region_nesting=region_nesting,
+        gpu_launch=launch,
+        gpu_op=around_launch(op_nesting),
+        gpu_scope=gpu_scope,
+        gpu_pass=gpu_pass,
+        gpu_region=around_launch(region_nesting),
+    )

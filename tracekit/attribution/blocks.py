@@ -1,0 +1,167 @@
+"""Which modules are the model's repeated layers: their stack, index and kind.
+
+By paths, a block is `<stack>.<number>` with submodules; by frames, which carry no numbers, one of several
+children of one parent that have the same type and submodules. Either way only the outermost ones count:
+the experts within a layer are no blocks, and a stage that holds layers is none either.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tracekit.attribution.intervals import NOBODY
+from tracekit.attribution.modules import Module
+
+_STACK_ROLES = (
+    ("vision", re.compile(r"vision|visual|image|patch|\bvit|siglip|clip", re.IGNORECASE)),
+    ("audio", re.compile(r"audio|speech", re.IGNORECASE)),
+    ("encoder", re.compile(r"encoder", re.IGNORECASE)),
+    ("decoder", re.compile(r"decoder", re.IGNORECASE)),
+)
+_LAYER_TYPE = re.compile(r"(Layer|Block)$")
+_NO_LAYER_TYPE = re.compile(r"Stage|^Sequential$|^ModuleList$|Experts?$|Wrapper$|Parallel$")
+_NUMBERED = re.compile(r"(.*)\.(\d+)")
+_EXPERTS = re.compile(r"(^|\.)experts?$")
+
+# What a submodule's type or name says about the part of a block that it is, most telling first.
+_PARTS = (
+    (
+        "moe",
+        re.compile(r"MoeBlock|SparseMoe|FusedMoE|[Mm]o[Ee]$|MOE$|Experts$|^experts$|TopK?Router|MixtureOf"),
+    ),
+    ("mamba", re.compile(r"mamba|(^|_)ssm(_|$)", re.IGNORECASE)),
+    ("linear_attention", re.compile(r"linear_?att|deltanet|lightning_?att|retention|rwkv", re.IGNORECASE)),
+    ("attention", re.compile(r"attention|attn", re.IGNORECASE)),
+    (
+        "mlp",
+        re.compile(r"mlp|ffn|feed_?forward|LayerFF|intermediate|Output(_\d+)?$|(^|_)fc\d$", re.IGNORECASE),
+    ),
+    ("convolution", re.compile(r"conv(_?layer)?(\dd)?(_\d+)?$", re.IGNORECASE)),
+)
+_MIXERS = ("attention", "mamba", "linear_attention", "convolution")
+
+
+@dataclass(frozen=True)
+class Block:
+    module: int  # index into the module list
+    stack: str
+    index: int
+    kind: str  # "transformer", or what it is made of: "attention", "mlp", "mamba+moe", …
+
+
+def find_blocks(modules: Sequence[Module], numbered: bool) -> list[Block]:
+    """The blocks among `modules`, by stack and index; `numbered` says that paths are attribute paths."""
+    children: dict[int, list[int]] = defaultdict(list)
+    for index, module in enumerate(modules):
+        children[module.parent].append(index)
+    stacks = _numbered_stacks(modules, children) if numbered else _typed_stacks(modules, children)
+    labels = _labels([stack for stack, _ in stacks])
+    return [
+        Block(module, label, index, _kind(modules, children, module))
+        for label, (_, members) in zip(labels, stacks, strict=True)
+        for index, module in members
+    ]
+
+
+def parts_of_block(modules: Sequence[Module], block: int) -> dict[int, str]:
+    """For each module inside `block` that is the top of a part (attention, mlp, …), which part it is."""
+    children: dict[int, list[int]] = defaultdict(list)
+    for index, module in enumerate(modules):
+        children[module.parent].append(index)
+    return _parts(modules, children, block)
+
+
+def _numbered_stacks(
+    modules: Sequence[Module], children: dict[int, list[int]]
+) -> list[tuple[str, list[tuple[int, int]]]]:
+    stacks: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for index, module in enumerate(modules):
+        match = _NUMBERED.fullmatch(module.path)
+        if match and children[index] and not _EXPERTS.search(match[1]) and _may_be_layer(module):
+            stacks[match[1]].append((int(match[2]), index))
+    paths = {f"{stack}.{number}" for stack, members in stacks.items() for number, _ in members}
+    return [
+        (stack, sorted(members))
+        for stack, members in stacks.items()
+        if not any(prefix in paths for prefix in _prefixes(stack)) and _is_repeated(modules, members)
+    ]
+
+
+def _is_repeated(modules: Sequence[Module], members: list[tuple[int, int]]) -> bool:
+    """Several of one type, or one that calls itself a layer; not the odd parts of an `nn.Sequential`."""
+    types = Counter(modules[index].type for _, index in members)
+    if any(count > 1 for count in types.values()):
+        return True
+    return all(name is None or _LAYER_TYPE.search(name) for name in types)
+
+
+def _typed_stacks(
+    modules: Sequence[Module], children: dict[int, list[int]]
+) -> list[tuple[str, list[tuple[int, int]]]]:
+    stacks = []
+    pending = list(children[NOBODY])[::-1]
+    while pending:
+        parent = pending.pop()
+        inner = [index for index in children[parent] if children[index]]
+        types = Counter(modules[index].type for index in inner if _may_be_layer(modules[index]))
+        layers = {kind for kind, count in types.items() if count > 1 or (kind and _LAYER_TYPE.search(kind))}
+        members = [index for index in inner if modules[index].type in layers]
+        if members:
+            stacks.append((modules[parent].path, list(enumerate(members))))
+        pending.extend(index for index in reversed(inner) if index not in members)
+    return stacks
+
+
+def _may_be_layer(module: Module) -> bool:
+    return module.type is None or not _NO_LAYER_TYPE.search(module.type)
+
+
+def _prefixes(path: str) -> list[str]:
+    parts = path.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
+
+
+def _labels(stacks: list[str]) -> list[str]:
+    """`encoder`, `decoder`, `vision` … where that tells the stacks apart, else their paths."""
+    roles = [next((role for role, pattern in _STACK_ROLES if pattern.search(path)), path) for path in stacks]
+    counts = Counter(roles)
+    return [role if counts[role] == 1 else path for role, path in zip(roles, stacks, strict=True)]
+
+
+def _kind(modules: Sequence[Module], children: dict[int, list[int]], block: int) -> str:
+    found = set(_parts(modules, children, block).values())
+    if "moe" in found:
+        found.discard("mlp")  # the shared expert, or the experts themselves
+    if found - {"convolution", "mlp", "moe"}:
+        found.discard("convolution")  # the short convolution within a Mamba mixer
+    mixers = [part for part in _MIXERS if part in found]
+    kinds = mixers + [part for part in ("mlp", "moe") if part in found]
+    if kinds == ["attention", "mlp"]:
+        return "transformer"
+    return "+".join(kinds) if kinds else "other"
+
+
+def _parts(modules: Sequence[Module], children: dict[int, list[int]], block: int) -> dict[int, str]:
+    parts: dict[int, str] = {}
+    pending = list(children[block])
+    while pending:
+        index = pending.pop()
+        part = _part(modules[index])
+        if part == "mlp" and "moe" in _parts(modules, children, index).values():
+            part = "moe"
+        if part:
+            parts[index] = part
+        else:
+            pending.extend(children[index])
+    return parts
+
+
+def _part(module: Module) -> str | None:
+    for text in (module.type, module.name):
+        for part, pattern in _PARTS:
+            if text and "norm" not in text.lower() and pattern.search(text):
+                return part
+    return None

@@ -1,0 +1,163 @@
+"""Where modules come from: sources that all give the same thing, a `ModuleTree`.
+
+tracekit's own scopes, `nn.Module` frames, user ranges that are plainly a module tree, or nothing: the best
+that a trace has is used, never two at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tracekit.attribution.intervals import NOBODY, Mask, Nesting, nest
+from tracekit.attribution.ranges import is_module_range
+from tracekit.trace import Intervals, Ints, Trace
+
+_SCOPE_NAME = re.compile(r"tracekit:(forward|\d+):(.*)", re.DOTALL)
+_FRAME_NAME = re.compile(r"nn\.Module: (.*?)(?:_\d+)?", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Module:
+    path: str
+    name: str  # "Linear_75" for frames, the last part of the path otherwise
+    type: str | None
+    parent: int  # index into ModuleTree.modules by the first call's nesting, NOBODY for an outermost one
+    table_index: int | None = None  # in capture's module table
+
+
+@dataclass(frozen=True)
+class ModuleTree:
+    """The modules, in the order of their first calls, and their scopes."""
+
+    source: str | None  # "scopes", "frames", "ranges"
+    modules: Sequence[Module]
+    scopes: Intervals
+    module: Ints  # of each scope
+    nesting: Nesting  # of the scopes
+    forwards: Intervals  # capture's own scopes around passes
+    is_scope_op: Mask  # per entry of trace.ops: is a scope, no op
+    is_region: Mask  # per entry of trace.annotations: is a user's own range
+
+
+def find_modules(trace: Trace) -> ModuleTree:
+    """The modules of `trace`, from the best source that it has."""
+    is_scope_name = np.array([_SCOPE_NAME.fullmatch(name) is not None for name in trace.names], np.bool_)
+    is_scope_op = is_scope_name[trace.ops.name]
+    is_scope_range = is_scope_name[trace.annotations.name]
+    scopes = join(take(trace.ops, is_scope_op), take(trace.annotations, is_scope_range))
+    if len(scopes):
+        return _from_scopes(trace, scopes, is_scope_op, ~is_scope_range)
+    nothing = take(trace.annotations, is_scope_range)
+    if len(trace.frames):
+        keys = trace.processes[trace.frames.thread] * len(trace.names) + trace.frames.name
+
+        def describe_frame(key: int, parent: Module | None) -> Module:
+            full = trace.names[key % len(trace.names)]
+            match = _FRAME_NAME.fullmatch(full)
+            name = full.removeprefix("nn.Module: ")
+            path = f"{parent.path}.{name}" if parent else name
+            return Module(path, name, match[1] if match else None, NOBODY)
+
+        return _tree("frames", trace.frames, keys, describe_frame, nothing, is_scope_op, ~is_scope_range)
+    is_module = is_module_range(trace)
+    ranges = take(trace.annotations, is_module)
+
+    def describe_range(key: int, parent: Module | None) -> Module:
+        path = trace.names[key]
+        return Module(path, path.rpartition(".")[2], None, NOBODY)
+
+    return _tree(
+        "ranges" if len(ranges) else None,
+        ranges,
+        ranges.name,
+        describe_range,
+        nothing,
+        is_scope_op,
+        ~is_module,
+    )
+
+
+def take(intervals: Intervals, mask: Mask) -> Intervals:
+    """The intervals where `mask` is true."""
+    return Intervals(intervals.name[mask], intervals.thread[mask], intervals.start[mask], intervals.end[mask])
+
+
+def join(first: Intervals, second: Intervals) -> Intervals:
+    """The intervals of both."""
+    return Intervals(
+        *(
+            np.concatenate((getattr(first, column), getattr(second, column)))
+            for column in ("name", "thread", "start", "end")
+        )
+    )
+
+
+def _from_scopes(trace: Trace, scopes: Intervals, is_scope_op: Mask, is_region: Mask) -> ModuleTree:
+    """From tracekit's own scopes; capture's module table says what an index stands for."""
+    table = {row["index"]: row for row in _module_table(trace)}
+    index_of_name = np.full(len(trace.names), NOBODY, np.int64)
+    path_of_index: dict[int, str] = {}
+    for code in np.unique(scopes.name):
+        match = _SCOPE_NAME.fullmatch(trace.names[code])
+        if match and match[1] != "forward":
+            index_of_name[code] = int(match[1])
+            path_of_index[int(match[1])] = match[2]
+    index = index_of_name[scopes.name]
+
+    def describe(key: int, parent: Module | None) -> Module:
+        row = table.get(key, {})
+        path = str(row.get("path", path_of_index[key]))
+        name = path.rpartition(".")[2] or str(row.get("type") or "")
+        return Module(path, name, row.get("type"), NOBODY, key if row else None)
+
+    is_module = index != NOBODY
+    forwards = take(scopes, ~is_module)
+    return _tree(
+        "scopes", take(scopes, is_module), index[is_module], describe, forwards, is_scope_op, is_region
+    )
+
+
+def _module_table(trace: Trace) -> list[dict[str, Any]]:
+    """Capture's module table, as far as it has the form that capture gives it."""
+    metadata = trace.metadata.get("tracekit")
+    rows = metadata.get("modules") if isinstance(metadata, dict) else None
+    return [
+        row
+        for row in (rows if isinstance(rows, list) else [])
+        if isinstance(row, dict) and isinstance(row.get("index"), int)
+    ]
+
+
+def _tree(
+    source: str | None,
+    scopes: Intervals,
+    keys: Ints,
+    describe: Callable[[int, Module | None], Module],
+    forwards: Intervals,
+    is_scope_op: Mask,
+    is_region: Mask,
+) -> ModuleTree:
+    """The tree of scopes that are calls of the modules `keys`; a module's place is that of its first call."""
+    nesting = nest(scopes)
+    distinct, module = np.unique(keys, return_inverse=True)
+    order = np.lexsort((nesting.depth, scopes.start, module))
+    is_first = np.r_[True, module[order][1:] != module[order][:-1]] if len(order) else np.zeros(0, np.bool_)
+    first_call = order[is_first]
+    by_time = np.lexsort((nesting.depth[first_call], scopes.start[first_call]))
+    rank = np.empty(len(distinct), np.int64)
+    rank[by_time] = np.arange(len(distinct))
+    module = rank[module]
+    modules: list[Module] = []
+    for key, call in zip(distinct[by_time], first_call[by_time], strict=True):
+        parent_scope = nesting.parent[call]
+        parent = int(module[parent_scope]) if parent_scope != NOBODY else NOBODY
+        if parent >= len(modules):  # its first call is its own child's: a loop of recursion
+            parent = NOBODY
+        described = describe(int(key), modules[parent] if parent != NOBODY else None)
+        modules.append(Module(described.path, described.name, described.type, parent, described.table_index))
+    return ModuleTree(source, modules, scopes, module, nesting, forwards, is_scope_op, is_region)
