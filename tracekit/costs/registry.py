@@ -1,0 +1,173 @@
+"""The registry of cost formulas: a formula is a small function of how an op was called.
+
+It knows nothing of traces, modules or devices. Users add their own with `register`, in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from math import prod
+from typing import Any, TypeAlias
+
+import msgspec
+
+Shape: TypeAlias = tuple[int, ...]
+
+# Bytes per element by the type names that Kineto records.
+DTYPE_BYTES = {
+    "double": 8,
+    "float": 4,
+    "c10::Half": 2,
+    "c10::BFloat16": 2,
+    "c10::Float8_e4m3fn": 1,
+    "c10::Float8_e4m3fnuz": 1,
+    "c10::Float8_e5m2": 1,
+    "c10::Float8_e5m2fnuz": 1,
+    "c10::Float8_e8m0fnu": 1,
+    "long": 8,
+    "long int": 8,
+    "int": 4,
+    "short": 2,
+    "short int": 2,
+    "signed char": 1,
+    "unsigned char": 1,
+    "bool": 1,
+    "c10::complex<float>": 8,
+    "c10::complex<double>": 16,
+}
+
+
+class UnknownCostError(Exception):
+    """Raised by a formula whose op was recorded without what the formula needs."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """How an op was called, as the profiler recorded it (`record_shapes=True`).
+
+    `shapes[i]` is the shape of input i, `()` for scalars and for what is no tensor, a tuple of shapes for
+    a list of tensors; `dtypes[i]` its type as Kineto spells it; `values[i]` the text of a non-tensor
+    input. Missing entries are absent, not empty: use `shape` and `value`, which raise
+    `UnknownCostError`, and `dtype`.
+    """
+
+    name: str
+    shapes: tuple[Any, ...] = ()
+    dtypes: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+
+    def shape(self, index: int, rank: int | None = None) -> Shape:
+        """The shape of input `index`; raises `UnknownCostError` without one, or of another rank."""
+        if index >= len(self.shapes):
+            raise UnknownCostError
+        shape = self.shapes[index]
+        if not shape or not all(isinstance(size, int) for size in shape) or rank not in (None, len(shape)):
+            raise UnknownCostError
+        return tuple(shape)
+
+    def dtype(self, index: int) -> str | None:
+        """The type of input `index` as Kineto spells it, None where it was not recorded."""
+        return (self.dtypes[index] or None) if index < len(self.dtypes) else None
+
+    def element_bytes(self, index: int) -> int | None:
+        """Size of an element of input `index` in bytes, None for an unknown type."""
+        return DTYPE_BYTES.get(self.dtypes[index]) if index < len(self.dtypes) else None
+
+    def value(self, index: int) -> Any:
+        """The non-tensor input `index`: a number, bool or list; raises `UnknownCostError` without one."""
+        if index >= len(self.values) or not self.values[index]:
+            raise UnknownCostError
+        text = self.values[index].replace("True", "true").replace("False", "false").replace("None", "null")
+        try:
+            return msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            raise UnknownCostError from None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one call of an op takes, at least.
+
+    `matrix`: matrix FLOPs, as `torch.utils.flop_counter` counts them; `bytes`: every input read once and
+    every output written once, None where a size is unknown; `dtype`: of the matrix operands, as Kineto
+    spells it.
+    """
+
+    matrix: int
+    bytes: int | None = None
+    dtype: str | None = None
+
+
+Formula: TypeAlias = Callable[[Call], Cost]
+
+
+@dataclass(frozen=True)
+class Entry:
+    formula: Formula
+    wrapper: bool
+
+
+_entries: dict[str, Entry] = {}
+
+
+def register(*names: str, wrapper: bool = False) -> Callable[[Formula], Formula]:
+    """Registers a formula for the ops `names`.
+
+    The outermost op with a formula hides what is nested in it. A `wrapper` counts only where nothing
+    below it does.
+    """
+
+    def decorate(formula: Formula) -> Formula:
+        for name in names:
+            _entries[name] = Entry(formula, wrapper)
+        return formula
+
+    return decorate
+
+
+def is_wrapper(name: str) -> bool:
+    entry = _entries.get(name)
+    return entry is not None and entry.wrapper
+
+
+def cost_of(name: str, shapes: bytes, dtypes: bytes, concrete: bytes) -> Cost | None:
+    """The cost of an op from its raw JSON columns; None without a formula or what the formula needs."""
+    entry = _entries.get(name)
+    if entry is None or not shapes:
+        return None
+    try:
+        return entry.formula(Call(name, _decode(shapes), _decode(dtypes), _texts(concrete)))
+    except (UnknownCostError, ValueError, TypeError, IndexError):
+        return None
+
+
+@cache
+def _decoder() -> msgspec.json.Decoder[tuple[Any, ...]]:
+    return msgspec.json.Decoder(tuple[Any, ...])
+
+
+def _decode(text: bytes) -> tuple[Any, ...]:
+    if not text:
+        return ()
+    try:
+        return _decoder().decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return ()
+
+
+def _texts(text: bytes) -> tuple[str, ...]:
+    return tuple(value if isinstance(value, str) else "" for value in _decode(text))
+
+
+def tensor_bytes(call: Call, index: int) -> int | None:
+    """Bytes of the tensor that is input `index`, None where unknown."""
+    size = call.element_bytes(index)
+    return None if size is None else prod(call.shape(index)) * size
+
+
+def total(*sizes: int | None) -> int | None:
+    """The sum, None where a part is unknown."""
+    known = [size for size in sizes if size is not None]
+    return sum(known) if len(known) == len(sizes) else None
