@@ -1,0 +1,122 @@
+"""The numbers of real traces, as an independent brute-force reference found them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tracekit.analysis import Report, analyze
+
+CORPUS = os.environ.get("TRACEKIT_CORPUS")
+EXPECTED: dict[str, Any] = json.loads((Path(CORPUS) / "expected.json").read_text()) if CORPUS else {}
+
+pytestmark = pytest.mark.skipif(not CORPUS, reason="TRACEKIT_CORPUS names no folder of real traces")
+every_trace = pytest.mark.parametrize("name", EXPECTED or ["none"])
+
+
+@cache
+def report_of(name: str) -> Report:
+    return analyze(Path(CORPUS or "") / name)
+
+
+def close(value: float) -> Any:
+    return pytest.approx(value, abs=0.01, rel=1e-6)
+
+
+@every_trace
+def test_accounting_adds_up_and_equals_the_reference(name: str) -> None:
+    accounting, expected = report_of(name).accounting, EXPECTED[name]
+    parts = {
+        "modules_forward": [accounting.modules_forward],
+        "outside_modules": [accounting.outside_modules, accounting.modules_backward],
+        "launched_before_trace": [accounting.launched_before_trace],
+    }
+    for part, shares in parts.items():
+        assert sum(share.events for share in shares) == expected["accounting"][part]["events"]
+        assert sum(share.us for share in shares) == close(expected["accounting"][part]["us"])
+    assert accounting.gpu_events == expected["gpu_events"]
+    assert accounting.gpu_events == sum(share.events for shares in parts.values() for share in shares)
+    assert accounting.gpu_time_us == close(sum(share.us for shares in parts.values() for share in shares))
+
+
+@every_trace
+def test_gpu_time_busy_and_span(name: str) -> None:
+    time, expected = report_of(name).time, EXPECTED[name]
+    assert time.gpu_time_us == close(expected["gpu_time_us"])
+    assert time.gpu_busy_us == close(expected["gpu_busy_us"])
+    assert time.gpu_span_us == close(expected["gpu_span_us"])
+    assert time.gpu_busy_us + time.gpu_idle_us == close(time.gpu_span_us)
+
+
+@every_trace
+def test_gpu_time_of_every_module(name: str) -> None:
+    found = {row.name: row.gpu_time_us for row in report_of(name).modules if row.gpu_time_us}
+    assert found == {module: close(us) for module, us in EXPECTED[name]["modules_gpu_time_us"].items()}
+
+
+@every_trace
+def test_matrix_flops_by_op(name: str) -> None:
+    report, expected = report_of(name), EXPECTED[name]
+    assert (report.flops.matrix is None) == (expected["matrix_flops"] is None)
+    found: Counter[str] = Counter()
+    for row in report.ops:
+        found[row.name] += row.matrix_flops or 0
+    known = expected["matrix_flops_by_op"]
+    assert {op: found[op] for op in known} == known
+    assert sum(found.values()) == (report.flops.matrix or 0)
+
+
+@every_trace
+def test_parts_are_no_larger_than_the_whole(name: str) -> None:
+    report = report_of(name)
+    total = report.time.gpu_time_us
+    assert sum(row.gpu_self_time_us for row in report.types) == close(total)
+    assert sum(row.gpu_time_us for row in report.kernels) == close(total)
+    assert sum(row.kernels for row in report.types if row.kind != "modules") <= report.accounting.gpu_events
+    assert all(row.gpu_self_time_us <= row.gpu_time_us + 0.01 for row in report.modules)
+    for row in report.passes:
+        assert row.gpu_busy_us <= row.gpu_time_us + 0.01
+        assert row.gpu_time_us <= total + 0.01
+    peaks = report.device.peaks
+    for op in report.ops:
+        if peaks and op.tflops:
+            assert op.tflops <= max(peaks.values())
+    assert report.flops.peak_share is None or report.flops.peak_share <= 1
+
+
+def test_cpu_only_trace_says_so() -> None:
+    report = report_of("cpu_only_train.json.gz")
+    assert report.device.kind == "cpu"
+    assert any(finding.id == "trace.no_gpu" for finding in report.findings)
+    assert all(row.gpu_time_us == 0 for row in report.ops)
+    assert sum(row.cpu_time_us for row in report.ops) > 0
+
+
+def test_gpu_only_trace_has_kernels_and_says_why_there_are_no_modules() -> None:
+    report = report_of("mi210_gpu_only.json.gz")
+    assert sum(row.calls for row in report.kernels) == 562
+    assert report.modules == ()
+    assert any(finding.id == "trace.no_modules" for finding in report.findings)
+
+
+@pytest.mark.parametrize(
+    ("name", "passes", "blocks"),
+    [
+        ("h100_bert_small.json.gz", 1, [("transformer", 4)]),
+        ("h100_qwen1.5_0.5b.json.gz", 1, [("transformer", 24)]),
+        ("h100_vit_base.json.gz", 1, [("transformer", 12)]),
+        ("mi300x_sglang_qwen3_8b_prefill.json.gz", 1, [("transformer", 36)]),
+        ("mi300x_norm_layers_fwd_bwd.json.gz", 3, []),
+        ("mi300x_resnet_ddp_checkpoint_train.json.gz", 3, [("convolution", 8)]),
+    ],
+)
+def test_passes_and_blocks(name: str, passes: int, blocks: list[tuple[str, int]]) -> None:
+    report = report_of(name)
+    assert report.time.passes == passes
+    assert Counter(row.kind for row in report.blocks) == dict(blocks)

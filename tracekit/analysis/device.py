@@ -1,0 +1,69 @@
+"""Which device a trace was taken on, and its figures from the table or from the user."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tracekit import hardware
+from tracekit.analysis.schema import Device
+from tracekit.hardware import DeviceSpec
+from tracekit.messages import N_, Message
+from tracekit.trace import Trace
+
+
+def find_device(
+    trace: Trace, gpu: str | None, peak_tflops: float | None, bandwidth_gbs: float | None
+) -> tuple[Device, DeviceSpec | None]:
+    """The device for the report and its figures, None where they are unknown.
+
+    `gpu` names a device of the table, `peak_tflops` and `bandwidth_gbs` replace its figures. Raises
+    `UserError` for a `gpu` that the table does not have.
+    """
+    has_gpu = len(trace.gpu_events) > 0
+    name, memory = _recorded_device(trace)
+    spec = hardware.find(gpu) if gpu else hardware.lookup(name, memory) if has_gpu else None
+    spec = hardware.with_overrides(spec, peak_tflops, bandwidth_gbs)
+    device = Device(
+        name=name or (spec.name if spec else None),
+        kind=trace.device_kind or (spec.kind if spec else None) if has_gpu else "cpu",
+        peaks=dict(spec.peaks) if spec else None,
+        bandwidth_gbs=spec.bandwidth_gbs if spec else None,
+        source=spec.source if spec else None,
+        note=None if spec else _why_unknown(name, has_gpu),
+    )
+    return device, spec
+
+
+def _why_unknown(name: str | None, has_gpu: bool) -> Message:
+    if not has_gpu:
+        return N_("there are no GPU events in the trace, so there is no GPU to compare with")
+    if not name:
+        return N_(
+            "the trace does not name its GPU: name it with --gpu, or give --peak-tflops and --bandwidth"
+        )
+    return N_("{name} is not in the device table: give --peak-tflops and --bandwidth, or --gpu", name=name)
+
+
+def _recorded_device(trace: Trace) -> tuple[str | None, int | None]:
+    """Name and memory in bytes of the device that ran most GPU events, as far as the trace says."""
+    properties = trace.metadata.get("deviceProperties")
+    known = [row for row in properties if isinstance(row, dict)] if isinstance(properties, list) else []
+    number: Any = None
+    if len(trace.gpu_events):
+        counts = np.bincount(trace.gpu_events.device)
+        pid, device = trace.devices[int(counts.argmax())]
+        number = device if device is not None else pid
+    by_id = {row.get("id"): row for row in known}
+    names = {row.get("name") for row in known}
+    row = by_id.get(number) or (known[0] if len(names) == 1 else None)
+    if row is None:
+        capture = trace.metadata.get("tracekit")
+        stored = capture.get("device") if isinstance(capture, dict) else None
+        row = stored if isinstance(stored, dict) else {}
+    name, memory = row.get("name"), row.get("totalGlobalMem", row.get("memory_bytes"))
+    return (
+        name if isinstance(name, str) and name.strip() else None,
+        memory if isinstance(memory, int) else None,
+    )

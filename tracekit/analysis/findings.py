@@ -1,0 +1,153 @@
+"""What a reader of the report must know or could change: rules that fire on evidence only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tracekit.analysis.schema import Accounting, Device, Finding, Flops, ModuleRow, Pass, TraceInfo
+from tracekit.messages import N_
+
+# A call is named when it takes this many times its module's median call, and at least this long.
+SLOW_CALL_RATIO = 10.0
+SLOW_CALL_US = 1000.0
+_SEVERITIES = ("high", "medium", "low", "note")
+
+
+def find(
+    trace: TraceInfo,
+    device: Device,
+    accounting: Accounting,
+    flops: Flops,
+    passes: Sequence[Pass],
+    modules: Sequence[ModuleRow],
+) -> tuple[Finding, ...]:
+    """The findings, worst first."""
+    found = [
+        *_outlier_passes(passes),
+        *_slow_calls(modules),
+        *_gpu_waits(passes),
+        *_what_the_trace_lacks(trace, device, accounting, flops),
+    ]
+    return tuple(sorted(found, key=lambda one: (_SEVERITIES.index(one.severity), -(one.gain_us or 0))))
+
+
+def _outlier_passes(passes: Sequence[Pass]) -> Iterator[Finding]:
+    for one in passes:
+        if one.outlier:
+            yield Finding(
+                id="pass.outlier",
+                severity="medium",
+                module=None,
+                evidence=N_(
+                    "pass {index} takes {wall} ms, far more than its siblings",
+                    index=one.index,
+                    wall=_ms(one.wall_us),
+                ),
+                gain_us=None,
+                advice=N_("warm up longer before profiling; medians in this report do not follow it"),
+            )
+
+
+def _slow_calls(modules: Sequence[ModuleRow]) -> Iterator[Finding]:
+    """Modules whose slowest call stands out; of a chain of callers only the innermost is named."""
+    slow = {
+        row.path: row
+        for row in modules
+        if row.calls > 2
+        and row.slowest_call_us > SLOW_CALL_US
+        and row.slowest_call_us > SLOW_CALL_RATIO * row.median_call_us
+    }
+    callers = {row.parent for row in slow.values()}
+    for path, row in slow.items():
+        if path not in callers:
+            yield Finding(
+                id="module.slow_call",
+                severity="medium",
+                module=path,
+                evidence=N_(
+                    "one of its {calls} calls takes {slowest} ms of CPU time, the median one {median} ms",
+                    calls=row.calls,
+                    slowest=_ms(row.slowest_call_us),
+                    median=_ms(row.median_call_us),
+                ),
+                gain_us=None,
+                advice=N_("usual for a first call (JIT compilation, autotuning): warm up before profiling"),
+            )
+
+
+def _gpu_waits(passes: Sequence[Pass]) -> Iterator[Finding]:
+    """The GPU is idle for more than half of the time between the first and last kernel of a pass."""
+    waiting = [one for one in passes if one.kernels > 1 and one.gpu_idle_us > one.gpu_busy_us]
+    if waiting:
+        idle = sorted(one.gpu_idle_us for one in waiting)[len(waiting) // 2]
+        busy = sorted(one.gpu_busy_us for one in waiting)[len(waiting) // 2]
+        yield Finding(
+            id="gpu.idle",
+            severity="high",
+            module=None,
+            evidence=N_(
+                "within a pass the GPU is idle for {idle} ms and busy for {busy} ms",
+                idle=_ms(idle),
+                busy=_ms(busy),
+            ),
+            gain_us=idle,
+            advice=N_("launches cannot keep up: use larger batches, CUDA graphs or torch.compile"),
+        )
+
+
+def _what_the_trace_lacks(
+    trace: TraceInfo, device: Device, accounting: Accounting, flops: Flops
+) -> Iterator[Finding]:
+    if accounting.launched_before_trace.events:
+        yield Finding(
+            id="trace.launched_before",
+            severity="low",
+            module=None,
+            evidence=N_(
+                "{events} GPU events ({time} ms) were launched before the trace began, by no known module",
+                events=accounting.launched_before_trace.events,
+                time=_ms(accounting.launched_before_trace.us),
+            ),
+            gain_us=None,
+            advice=N_("synchronize the device before the profiler starts"),
+        )
+    if not accounting.gpu_events:
+        yield Finding(
+            id="trace.no_gpu",
+            severity="note",
+            module=None,
+            evidence=N_("the trace has no GPU events: all times are CPU times"),
+            gain_us=None,
+            advice=N_("profile on a GPU with ProfilerActivity.CUDA"),
+        )
+    if trace.module_source is None:
+        yield Finding(
+            id="trace.no_modules",
+            severity="note",
+            module=None,
+            evidence=N_("the trace does not say which modules ran"),
+            gain_us=None,
+            advice=N_("capture with tracekit, or profile with with_stack=True"),
+        )
+    if flops.matrix is None:
+        yield Finding(
+            id="trace.no_shapes",
+            severity="note",
+            module=None,
+            evidence=N_("the trace has no shapes, so FLOPs are unknown"),
+            gain_us=None,
+            advice=N_("capture with tracekit, or profile with record_shapes=True"),
+        )
+    if device.note is not None and accounting.gpu_events:
+        yield Finding(
+            id="device.unknown",
+            severity="note",
+            module=None,
+            evidence=device.note,
+            gain_us=None,
+            advice=N_("without the device's figures there are no percentages of its peak"),
+        )
+
+
+def _ms(us: float) -> str:
+    return f"{us / 1000:.3g}" if us < 1e6 else f"{us / 1000:.0f}"

@@ -1,0 +1,119 @@
+"""Facts about the model, from what capture stored and from the modules that the trace shows."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from tracekit.analysis.schema import Model
+from tracekit.attribution import NOBODY, Block, ModuleTree
+
+# The names that architectures of transformers use for the same thing, the usual one first.
+_ALIASES = {
+    "hidden_size": (
+        "hidden_size",
+        "d_model",
+        "n_embd",
+        "dim",
+        "hidden_dim",
+        "embed_dim",
+        "word_embed_proj_dim",
+    ),
+    "intermediate_size": (
+        "intermediate_size",
+        "ffn_dim",
+        "d_ff",
+        "n_inner",
+        "ffn_hidden_size",
+        "encoder_ffn_dim",
+        "mlp_dim",
+    ),
+    "num_attention_heads": (
+        "num_attention_heads",
+        "n_head",
+        "n_heads",
+        "num_heads",
+        "encoder_attention_heads",
+    ),
+    "num_key_value_heads": ("num_key_value_heads", "num_kv_heads", "n_head_kv", "multi_query_group_num"),
+    "head_dim": ("head_dim", "attention_head_dim", "d_kv", "kv_channels"),
+    "vocab_size": ("vocab_size", "n_vocab"),
+}
+_NESTED = ("text_config", "llm_config", "language_config", "decoder", "thinker_config", "vision_config")
+
+
+def model_card(metadata: dict[str, Any], tree: ModuleTree, blocks: Sequence[Block]) -> Model:
+    """The card; what nothing proves is None."""
+    stored = _object(metadata.get("tracekit"))
+    model = _object(stored.get("model"))
+    config = _object(model.get("config"))
+    numbers = {key: _number(config, names) for key, names in _ALIASES.items()}
+    heads = numbers["num_attention_heads"]
+    if heads and numbers["num_key_value_heads"] is None:
+        numbers["num_key_value_heads"] = 1 if config.get("multi_query") is True else heads
+    if heads and numbers["head_dim"] is None and numbers["hidden_size"]:
+        numbers["head_dim"] = numbers["hidden_size"] // heads
+    root = next((module for module in tree.modules if module.parent == NOBODY), None)
+    return Model(
+        name=_text(model.get("name")),
+        class_=_text(model.get("class")) or (root.type if root else None),
+        parameters=parameters_of(metadata).get(0),
+        attention_type=_attention_type(config, heads, numbers["num_key_value_heads"]),
+        num_blocks=len(blocks) or None,
+        sequence_length=_integer(stored.get("sequence_length")),
+        batch_size=_integer(stored.get("batch_size")),
+        dtype=_text(stored.get("dtype")),
+        mode=_text(stored.get("mode")),
+        **numbers,
+    )
+
+
+def parameters_of(metadata: dict[str, Any]) -> dict[int, int]:
+    """Parameters, its children's included, by index in capture's module table."""
+    rows = _object(metadata.get("tracekit")).get("modules")
+    return {
+        row["index"]: row["parameters"]
+        for row in (rows if isinstance(rows, list) else [])
+        if isinstance(row, dict)
+        and isinstance(row.get("index"), int)
+        and isinstance(row.get("parameters"), int)
+    }
+
+
+def latency_us(metadata: dict[str, Any]) -> float | None:
+    """The median of the passes that capture timed without the profiler, in µs."""
+    latencies = _object(metadata.get("tracekit")).get("latencies_us")
+    known = [float(x) for x in latencies if isinstance(x, int | float)] if isinstance(latencies, list) else []
+    return statistics.median(known) if known else None
+
+
+def _attention_type(config: dict[str, Any], heads: int | None, key_value_heads: int | None) -> str | None:
+    if _number(config, ("kv_lora_rank",)):
+        return "MLA"
+    if not heads or not key_value_heads:
+        return None
+    if key_value_heads == heads:
+        return "MHA"
+    return "MQA" if key_value_heads == 1 else "GQA"
+
+
+def _number(config: dict[str, Any], names: tuple[str, ...]) -> int | None:
+    for part in (config, *(_object(config.get(name)) for name in _NESTED)):
+        for name in names:
+            value = _integer(part.get(name))
+            if value is not None:
+                return value
+    return None
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _integer(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,193 @@
+"""Rows of the report about modules, their types, and blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tracekit.analysis.module_totals import ModuleTotals, PerPass, total_by_label
+from tracekit.analysis.schema import Accounting, BlockRow, ModuleRow, TypeRow
+from tracekit.attribution import NOBODY, Attribution, Block, Module, parts_of_block
+
+_FFN_PARTS = ("mlp", "moe")
+
+
+def module_rows(
+    attribution: Attribution,
+    totals: ModuleTotals,
+    blocks: Sequence[Block],
+    parameters: Mapping[int, int],
+    has_shapes: bool,
+) -> tuple[ModuleRow, ...]:
+    """One row per module, those with most GPU time first (without a GPU: CPU time)."""
+    modules = attribution.tree.modules
+    block_of = {block.module: modules[block.module].path for block in blocks}
+    depth = [0] * len(modules)
+    for index, module in enumerate(modules):
+        if module.parent != NOBODY:
+            depth[index] = depth[module.parent] + 1
+            if index not in block_of and module.parent in block_of:
+                block_of[index] = block_of[module.parent]
+    gpu_median = _median_us(totals.gpu_time_per_pass)
+    cpu_median = _median_us(totals.cpu_time_per_pass)
+    order = np.lexsort((-totals.cpu_time, -totals.gpu_time))
+    return tuple(
+        ModuleRow(
+            path=modules[i].path,
+            name=modules[i].name,
+            type=modules[i].type,
+            parent=modules[modules[i].parent].path if modules[i].parent != NOBODY else None,
+            block=block_of.get(i),
+            depth=depth[i],
+            calls=int(totals.calls[i]),
+            kernels=int(totals.gpu_events[i]),
+            gpu_time_us=int(totals.gpu_time[i]) / 1000,
+            gpu_self_time_us=int(totals.gpu_self_time[i]) / 1000,
+            gpu_backward_time_us=None,
+            gpu_time_per_pass_us=gpu_median[i],
+            cpu_time_us=int(totals.cpu_time[i]) / 1000,
+            cpu_time_per_pass_us=cpu_median[i],
+            slowest_call_us=int(totals.slowest_call[i]) / 1000,
+            median_call_us=float(totals.median_call[i]) / 1000,
+            parameters=_parameters(modules[i], parameters),
+            matrix_flops=int(totals.matrix[i]) if has_shapes else None,
+            vector_flops=None,
+            bytes=None,
+            tflops=_tflops(totals, i) if has_shapes else None,
+            bound_us=None,
+        )
+        for i in order.tolist()
+    )
+
+
+def type_rows(
+    attribution: Attribution, totals: ModuleTotals, accounting: Accounting, has_shapes: bool
+) -> tuple[TypeRow, ...]:
+    """One row per type, by GPU self time; then what no module launched, so that self times sum up."""
+    labels = [_type_label(module) for module in attribution.tree.modules]
+    names = sorted(set(labels))
+    number = {name: index for index, name in enumerate(names)}
+    label = np.array([number[name] for name in labels], np.int64)
+    nested = total_by_label(totals, attribution, label, len(names))
+
+    def self_sum(values: Any) -> list[int]:
+        return [int(x) for x in np.bincount(label, values, len(names))]
+
+    gpu_self, cpu_self, calls = (
+        self_sum(totals.gpu_self_time),
+        self_sum(totals.cpu_self_time),
+        self_sum(totals.calls),
+    )
+    counts = np.bincount(label, minlength=len(names)).tolist()
+    rows = [
+        TypeRow(
+            type=name,
+            kind="modules",
+            modules=counts[i],
+            calls=calls[i],
+            kernels=int(nested.gpu_events[i]),
+            gpu_time_us=int(nested.gpu_time[i]) / 1000,
+            gpu_self_time_us=gpu_self[i] / 1000,
+            cpu_time_us=int(nested.cpu_time[i]) / 1000,
+            cpu_self_time_us=cpu_self[i] / 1000,
+            matrix_flops=int(nested.matrix[i]) if has_shapes else None,
+        )
+        for i, name in enumerate(names)
+    ]
+    rows.sort(key=lambda row: (-row.gpu_self_time_us, -row.cpu_self_time_us))
+    others = {
+        "modules_backward": accounting.modules_backward,
+        "outside_modules": accounting.outside_modules,
+        "launched_before_trace": accounting.launched_before_trace,
+    }
+    rows += [
+        TypeRow(
+            type=kind,
+            kind=kind,
+            modules=0,
+            calls=0,
+            kernels=share.events,
+            gpu_time_us=share.us,
+            gpu_self_time_us=share.us,
+            cpu_time_us=0.0,
+            cpu_self_time_us=0.0,
+            matrix_flops=None,
+        )
+        for kind, share in others.items()
+        if share.events
+    ]
+    return tuple(rows)
+
+
+def block_rows(
+    attribution: Attribution,
+    totals: ModuleTotals,
+    blocks: Sequence[Block],
+    parameters: Mapping[int, int],
+    has_shapes: bool,
+) -> tuple[BlockRow, ...]:
+    """One row per block, by stack and index."""
+    modules = attribution.tree.modules
+    gpu_median = _median_us(totals.gpu_time_per_pass)
+    matrix_median = _median_over_passes(totals.matrix_per_pass)
+    rows = []
+    for block in blocks:
+        i = block.module
+        flops = {"attention": 0, "ffn": 0, "mixer": 0}
+        for module, part in parts_of_block(modules, i).items():
+            group = part if part == "attention" else "ffn" if part in _FFN_PARTS else "mixer"
+            flops[group] += int(totals.matrix[module])
+        median = matrix_median[i]
+        rows.append(
+            BlockRow(
+                stack=block.stack,
+                index=block.index,
+                path=modules[i].path,
+                type=modules[i].type,
+                kind=block.kind,
+                calls=int(totals.calls[i]),
+                parameters=_parameters(modules[i], parameters),
+                gpu_time_us=int(totals.gpu_time[i]) / 1000,
+                gpu_time_per_pass_us=gpu_median[i],
+                cpu_time_us=int(totals.cpu_time[i]) / 1000,
+                matrix_flops=int(totals.matrix[i]) if has_shapes else None,
+                attention_flops=flops["attention"] if has_shapes else None,
+                ffn_flops=flops["ffn"] if has_shapes else None,
+                mixer_flops=flops["mixer"] if has_shapes else None,
+                matrix_flops_per_pass=round(median) if has_shapes and median is not None else None,
+                tflops=_tflops(totals, i) if has_shapes else None,
+            )
+        )
+    return tuple(rows)
+
+
+def _tflops(totals: ModuleTotals, index: int) -> float | None:
+    """FLOPs of ops that launched GPU events ÷ GPU time; None where no such op is known."""
+    time, matrix = int(totals.gpu_time[index]), int(totals.launched_matrix[index])
+    return matrix / time / 1000 if time and matrix else None
+
+
+def _median_over_passes(per_pass: PerPass) -> list[float | None]:
+    """Median over passes; None where the trace has no passes."""
+    if not per_pass.shape[1]:
+        return [None] * per_pass.shape[0]
+    medians: list[float | None] = np.median(per_pass, axis=1).tolist()
+    return medians
+
+
+def _median_us(per_pass_ns: PerPass) -> list[float | None]:
+    return [None if value is None else value / 1000 for value in _median_over_passes(per_pass_ns)]
+
+
+def _parameters(module: Module, parameters: Mapping[int, int]) -> int | None:
+    return parameters.get(module.table_index) if module.table_index is not None else None
+
+
+def _type_label(module: Module) -> str:
+    """Its type; where only a path is known, its last part, or that of a numbered module's container."""
+    if module.type:
+        return module.type
+    container, _, name = module.path.rpartition(".")
+    return f"{container.rpartition('.')[2]}.*" if name.isdigit() and container else name

@@ -1,0 +1,137 @@
+"""Sums over the scopes of each module: GPU and CPU time, FLOPs, per call and per pass, as columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tracekit.analysis.op_costs import OpCosts
+from tracekit.attribution import NOBODY, Attribution, Mask, is_within_same, sum_upwards
+from tracekit.trace import Ints, Trace
+
+PerPass = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True)
+class ModuleTotals:
+    """Per module, in the order of `ModuleTree.modules`. Times in ns.
+
+    "With children" counts a GPU event once for a module that is called within itself. Children are what
+    runs inside the module's scopes, on their thread.
+    """
+
+    calls: Ints
+    gpu_self_time: Ints
+    gpu_time: Ints  # with children
+    gpu_events: Ints  # with children
+    cpu_time: Ints
+    cpu_self_time: Ints
+    matrix: Ints  # with children
+    launched_matrix: Ints  # the part of it whose ops launched GPU events
+    slowest_call: Ints
+    median_call: PerPass
+    gpu_time_per_pass: PerPass  # [module, pass]
+    cpu_time_per_pass: PerPass  # [module, pass]
+    matrix_per_pass: PerPass  # [module, pass]
+    scope_gpu_time: Ints  # per scope, with children
+    scope_gpu_events: Ints
+    scope_matrix: Ints
+
+
+@dataclass(frozen=True)
+class LabelTotals:
+    """Per label, with children; times in ns."""
+
+    gpu_time: Ints
+    gpu_events: Ints
+    cpu_time: Ints
+    matrix: Ints
+
+
+def total_by_module(trace: Trace, attribution: Attribution, costs: OpCosts) -> ModuleTotals:
+    tree, scopes = attribution.tree, attribution.tree.scopes
+    nesting, module = tree.nesting, tree.module
+    count, scope_count = len(tree.modules), len(scopes)
+    events = trace.gpu_events
+    duration = events.end - events.start
+    inside = attribution.in_module
+
+    def by_scope(where: Ints, weights: Ints) -> Ints:
+        return np.bincount(where, weights, scope_count).astype(np.int64)
+
+    def with_children(values: Ints) -> Ints:
+        return sum_upwards(values, nesting.parent, nesting.depth)
+
+    gpu_self = by_scope(attribution.gpu_scope[inside], duration[inside])
+    gpu = with_children(gpu_self)
+    gpu_events = with_children(by_scope(attribution.gpu_scope[inside], np.ones(int(inside.sum()), np.int64)))
+    at_scope = attribution.op_scope != NOBODY
+    matrix = with_children(by_scope(attribution.op_scope[at_scope], costs.matrix[at_scope]))
+    launched = at_scope & costs.launched
+    launched_matrix = with_children(by_scope(attribution.op_scope[launched], costs.matrix[launched]))
+    cpu = scopes.end - scopes.start
+    has_parent = nesting.parent != NOBODY
+    cpu_self = cpu - by_scope(nesting.parent[has_parent], cpu[has_parent])
+    top = ~is_within_same(module, nesting.parent)
+
+    def by_module(values: Ints, where: Mask = top) -> Ints:
+        return np.bincount(module[where], values[where], count).astype(np.int64)
+
+    passes = len(attribution.passes)
+    in_pass = top & (attribution.scope_pass != NOBODY)
+
+    def by_module_and_pass(values: Ints) -> PerPass:
+        cell = module[in_pass] * passes + attribution.scope_pass[in_pass]
+        sums = np.bincount(cell, values[in_pass].astype(np.float64), count * passes)
+        return np.asarray(sums.reshape(count, passes), np.float64)
+
+    everywhere = np.ones(scope_count, np.bool_)
+    slowest, median = _calls(module, cpu, count)
+    return ModuleTotals(
+        calls=np.bincount(module, minlength=count),
+        gpu_self_time=by_module(gpu_self, everywhere),
+        gpu_time=by_module(gpu),
+        gpu_events=by_module(gpu_events),
+        cpu_time=by_module(cpu),
+        cpu_self_time=by_module(cpu_self, everywhere),
+        matrix=by_module(matrix),
+        launched_matrix=by_module(launched_matrix),
+        slowest_call=slowest,
+        median_call=median,
+        gpu_time_per_pass=by_module_and_pass(gpu),
+        cpu_time_per_pass=by_module_and_pass(cpu),
+        matrix_per_pass=by_module_and_pass(matrix),
+        scope_gpu_time=gpu,
+        scope_gpu_events=gpu_events,
+        scope_matrix=matrix,
+    )
+
+
+def total_by_label(totals: ModuleTotals, attribution: Attribution, label: Ints, labels: int) -> LabelTotals:
+    """Sums with children per label of modules (their type, say), nothing counted twice within one."""
+    tree = attribution.tree
+    scope_label = label[tree.module]
+    top = ~is_within_same(scope_label, tree.nesting.parent)
+
+    def by_label(values: Ints) -> Ints:
+        return np.bincount(scope_label[top], values[top], labels).astype(np.int64)
+
+    return LabelTotals(
+        by_label(totals.scope_gpu_time),
+        by_label(totals.scope_gpu_events),
+        by_label(tree.scopes.end - tree.scopes.start),
+        by_label(totals.scope_matrix),
+    )
+
+
+def _calls(module: Ints, cpu: Ints, count: int) -> tuple[Ints, PerPass]:
+    """CPU time of the slowest and of the median call of each module."""
+    order = np.lexsort((cpu, module))
+    calls = np.bincount(module, minlength=count)
+    last = np.cumsum(calls) - 1
+    first = last - calls + 1
+    ordered = cpu[order]
+    middle = (ordered[(first + last) // 2] + ordered[(first + last + 1) // 2]) / 2
+    return ordered[last] if count else np.empty(0, np.int64), middle

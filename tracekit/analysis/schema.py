@@ -1,0 +1,226 @@
+"""`Report`: the value that analysis makes and that every renderer reads; its fields are `report.json`'s.
+
+Durations are µs (`_us`), totals over the whole trace unless the name ends in `_per_pass_us`; FLOPs and
+bytes are integers. What is unknown is None, never 0. Nothing here computes.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from tracekit.messages import Message
+
+SCHEMA = "tracekit.report/1"
+
+
+class Row(msgspec.Struct, frozen=True):
+    """Base of everything in a report: immutable."""
+
+
+class TraceInfo(Row, frozen=True):
+    path: str
+    bytes: int  # size of the file as it is on disk
+    events: int  # events read, of every category
+    skipped_events: int  # events that could not be decoded
+    warnings: tuple[Message, ...]
+    module_source: str | None  # "scopes" (tracekit's), "frames" (nn.Module), "ranges" (user's), None
+
+
+class Device(Row, frozen=True):
+    name: str | None
+    kind: str | None  # "cuda", "hip", "cpu", …
+    peaks: dict[str, float] | None  # dense TFLOP/s by dtype: "bf16", "fp16", "tf32", "fp32", "fp8", …
+    bandwidth_gbs: float | None
+    source: str | None  # where the figures come from
+    note: Message | None  # why peaks are unknown
+
+
+class Model(Row, frozen=True, rename={"class_": "class"}):
+    name: str | None = None
+    class_: str | None = None
+    parameters: int | None = None
+    hidden_size: int | None = None
+    intermediate_size: int | None = None
+    num_attention_heads: int | None = None
+    num_key_value_heads: int | None = None
+    head_dim: int | None = None
+    attention_type: str | None = None  # "MHA", "GQA", "MQA", "MLA"
+    num_blocks: int | None = None
+    vocab_size: int | None = None
+    sequence_length: int | None = None
+    batch_size: int | None = None
+    dtype: str | None = None
+    mode: str | None = None  # "forward", "prefill", "decode", "train"
+
+
+class Time(Row, frozen=True):
+    passes: int
+    pass_wall_us: float | None  # median over passes
+    pass_wall_min_us: float | None
+    pass_wall_max_us: float | None
+    gpu_time_us: float  # sum of the durations of GPU events
+    gpu_time_per_pass_us: float | None  # median over passes
+    gpu_busy_us: float
+    gpu_idle_us: float
+    gpu_span_us: float
+    latency_us: float | None  # median of passes timed without the profiler
+
+
+class Share(Row, frozen=True):
+    events: int
+    us: float
+
+
+class Accounting(Row, frozen=True):
+    """Every GPU event once: the four shares add up to the totals."""
+
+    gpu_events: int
+    gpu_time_us: float
+    modules_forward: Share
+    modules_backward: Share
+    outside_modules: Share
+    launched_before_trace: Share
+
+
+class Flops(Row, frozen=True):
+    matrix: int | None  # None: no op of the trace has shapes
+    vector: int | None
+    bytes: int | None
+    matrix_per_pass: int | None  # median over passes
+    covered_gpu_time_share: float | None
+    achieved_tflops: float | None  # FLOPs of ops that launched GPU events ÷ GPU time launched inside ops
+    peak_share: float | None  # achieved_tflops ÷ the device's peak for the dtypes used
+    headline_tflops: float | None  # matrix_per_pass ÷ latency or pass wall
+    headline_basis: str | None  # "latency" or "pass_wall"
+
+
+class Pass(Row, frozen=True):
+    index: int
+    start_us: float  # since the first event of the trace
+    wall_us: float
+    cpu_time_us: float
+    kernels: int  # GPU events
+    gpu_time_us: float
+    gpu_busy_us: float
+    gpu_idle_us: float  # gaps between its own GPU events
+    matrix_flops: int | None
+    outlier: bool  # takes far longer than its siblings
+
+
+class ModuleRow(Row, frozen=True):
+    path: str
+    name: str  # "Linear_75" for frames, the last part of the path otherwise
+    type: str | None
+    parent: str | None  # its path
+    block: str | None  # path of the block that it is in
+    depth: int
+    calls: int
+    kernels: int
+    gpu_time_us: float
+    gpu_self_time_us: float
+    gpu_backward_time_us: float | None
+    gpu_time_per_pass_us: float | None  # median over passes
+    cpu_time_us: float
+    cpu_time_per_pass_us: float | None
+    slowest_call_us: float  # CPU time of its slowest call …
+    median_call_us: float  # … and of its median call
+    parameters: int | None  # its own and its children's
+    matrix_flops: int | None
+    vector_flops: int | None
+    bytes: int | None
+    tflops: float | None
+    bound_us: float | None
+
+
+class TypeRow(Row, frozen=True):
+    """One module type; or what is in no module's forward, so that `gpu_self_time_us` sums to the GPU time."""
+
+    type: str
+    kind: str  # "modules", "outside_modules", "modules_backward", "launched_before_trace"
+    modules: int
+    calls: int
+    kernels: int
+    gpu_time_us: float
+    gpu_self_time_us: float
+    cpu_time_us: float
+    cpu_self_time_us: float
+    matrix_flops: int | None
+
+
+class BlockRow(Row, frozen=True):
+    stack: str
+    index: int
+    path: str
+    type: str | None
+    kind: str  # "transformer", "attention", "mlp", "moe", "mamba", …
+    calls: int
+    parameters: int | None
+    gpu_time_us: float
+    gpu_time_per_pass_us: float | None
+    cpu_time_us: float
+    matrix_flops: int | None
+    attention_flops: int | None
+    ffn_flops: int | None
+    mixer_flops: int | None  # Mamba, convolution, linear attention
+    matrix_flops_per_pass: int | None
+    tflops: float | None
+
+
+class KernelRow(Row, frozen=True):
+    name: str
+    kind: str  # "kernel", "memcpy", "memset"
+    calls: int
+    gpu_time_us: float
+    mean_us: float
+    min_us: float
+    max_us: float
+
+
+class OpRow(Row, frozen=True):
+    name: str
+    shapes: str | None  # JSON, one entry per input
+    dtypes: str | None
+    calls: int
+    kernels: int
+    gpu_time_us: float  # with the ops inside it
+    gpu_self_time_us: float
+    cpu_time_us: float
+    matrix_flops: int | None  # all calls together; None where the op is not the one that counts
+    vector_flops: int | None
+    bytes: int | None
+    tflops: float | None
+    bound_us: float | None
+
+
+class RegionRow(Row, frozen=True):
+    name: str
+    calls: int
+    cpu_time_us: float
+    gpu_time_us: float
+
+
+class Finding(Row, frozen=True):
+    id: str
+    severity: str  # "high", "medium", "low", "note"
+    module: str | None
+    evidence: Message
+    gain_us: float | None
+    advice: Message
+
+
+class Report(Row, frozen=True, kw_only=True):
+    schema: str = SCHEMA
+    trace: TraceInfo
+    device: Device
+    model: Model
+    time: Time
+    accounting: Accounting
+    flops: Flops
+    passes: tuple[Pass, ...]
+    modules: tuple[ModuleRow, ...]
+    types: tuple[TypeRow, ...]
+    blocks: tuple[BlockRow, ...]
+    kernels: tuple[KernelRow, ...]
+    ops: tuple[OpRow, ...]
+    regions: tuple[RegionRow, ...]
+    findings: tuple[Finding, ...]

@@ -1,0 +1,159 @@
+"""Rows of the report about passes, kernels, ops and regions."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+
+import numpy as np
+
+from tracekit.analysis.busy import occupancy_by_group
+from tracekit.analysis.op_costs import OpCosts
+from tracekit.analysis.schema import KernelRow, OpRow, Pass, RegionRow
+from tracekit.attribution import NOBODY, Attribution, has_ancestor, is_within_same, sum_upwards
+from tracekit.trace import GPU_KINDS, Ints, Trace
+
+# A pass that takes this many times the median one is named as an outlier.
+OUTLIER_RATIO = 2.0
+
+
+def pass_rows(trace: Trace, attribution: Attribution, costs: OpCosts) -> tuple[Pass, ...]:
+    """One row per pass, in the order of time."""
+    passes, events = attribution.passes, trace.gpu_events
+    count = len(passes)
+    if not count:
+        return ()
+    at = attribution.gpu_pass != NOBODY
+    number = attribution.gpu_pass[at]
+    start, end = events.start[at], events.end[at]
+    gpu_time = np.bincount(number, end - start, count)
+    kernels = np.bincount(number, minlength=count)
+    last_end = passes.end.copy()
+    np.maximum.at(last_end, number, end)
+    wall = last_end - passes.start
+    with_op = attribution.op_pass != NOBODY
+    matrix = np.bincount(attribution.op_pass[with_op], costs.matrix[with_op], count)
+    gaps = occupancy_by_group(start, end, events.device[at], number, count)
+    origin = first_start(trace)
+    median = statistics.median(wall.tolist())
+    return tuple(
+        Pass(
+            index=i,
+            start_us=int(passes.start[i] - origin) / 1000,
+            wall_us=int(wall[i]) / 1000,
+            cpu_time_us=int(passes.end[i] - passes.start[i]) / 1000,
+            kernels=int(kernels[i]),
+            gpu_time_us=float(gpu_time[i]) / 1000,
+            gpu_busy_us=gaps[i].busy / 1000,
+            gpu_idle_us=gaps[i].idle / 1000,
+            matrix_flops=int(matrix[i]) if costs.has_shapes else None,
+            outlier=bool(count > 2 and wall[i] > OUTLIER_RATIO * median),
+        )
+        for i in range(count)
+    )
+
+
+def first_start(trace: Trace) -> int:
+    """Start of the first interval of the trace, ns; 0 for an empty one."""
+    tables = (trace.ops, trace.launches, trace.gpu_events, trace.frames, trace.annotations)
+    return min((int(table.start.min()) for table in tables if len(table)), default=0)
+
+
+def kernel_rows(trace: Trace) -> tuple[KernelRow, ...]:
+    """One row per kernel name, and per kind of copy, by GPU time."""
+    events = trace.gpu_events
+    key = events.name * len(GPU_KINDS) + events.kind
+    duration = events.end - events.start
+    rows = []
+    for keys, durations in _groups(key, duration):
+        name, kind = divmod(keys, len(GPU_KINDS))
+        total = int(durations.sum())
+        rows.append(
+            KernelRow(
+                name=trace.names[name],
+                kind=GPU_KINDS[kind],
+                calls=len(durations),
+                gpu_time_us=total / 1000,
+                mean_us=total / len(durations) / 1000,
+                min_us=int(durations.min()) / 1000,
+                max_us=int(durations.max()) / 1000,
+            )
+        )
+    return tuple(sorted(rows, key=lambda row: (-row.gpu_time_us, row.name)))
+
+
+def _groups(key: Ints, values: Ints) -> list[tuple[int, Ints]]:
+    order = np.argsort(key, kind="stable")
+    distinct, first = np.unique(key[order], return_index=True)
+    return list(zip(distinct.tolist(), np.split(values[order], first[1:]), strict=True)) if len(key) else []
+
+
+def op_rows(trace: Trace, attribution: Attribution, costs: OpCosts) -> tuple[OpRow, ...]:
+    """One row per op name with shapes and types; FLOPs and bytes where it is the op that counts."""
+    ops = attribution.ops
+    kinds: dict[tuple[str, bytes, bytes], list[int]] = defaultdict(list)
+    for code in np.unique(ops.signature).tolist():
+        signature = trace.signatures[code]
+        kinds[signature.name, signature.shapes, signature.dtypes].append(code)
+    row_of_signature = np.zeros(len(trace.signatures), np.int64)
+    for number, codes in enumerate(kinds.values()):
+        row_of_signature[codes] = number
+    row = row_of_signature[ops.signature]
+    count = len(kinds)
+
+    def total(values: Ints) -> list[int]:
+        return [int(x) for x in np.bincount(row, values, count)]
+
+    outer = ~is_within_same(row, attribution.op_nesting.parent)
+    calls = np.bincount(row, minlength=count).tolist()
+    counted = np.bincount(row, costs.counted, count)
+    unsized = np.bincount(row, costs.counted & ~costs.knows_bytes, count)
+    kernels, gpu_time = total(np.where(outer, costs.gpu_events, 0)), total(np.where(outer, costs.gpu_time, 0))
+    gpu_self, cpu = total(costs.gpu_self_time), total(np.where(outer, ops.end - ops.start, 0))
+    matrix, traffic = total(costs.matrix), total(costs.bytes)
+    launched, launched_time = (
+        total(np.where(costs.launched, costs.matrix, 0)),
+        total(np.where(costs.launched, costs.gpu_time, 0)),
+    )
+    bound = np.bincount(row, np.where(costs.counted, costs.bound, 0.0), count)
+    rows = [
+        OpRow(
+            name=name,
+            shapes=shapes.decode("utf-8", "replace") or None,
+            dtypes=dtypes.decode("utf-8", "replace") or None,
+            calls=calls[i],
+            kernels=kernels[i],
+            gpu_time_us=gpu_time[i] / 1000,
+            gpu_self_time_us=gpu_self[i] / 1000,
+            cpu_time_us=cpu[i] / 1000,
+            matrix_flops=matrix[i] if counted[i] else None,
+            vector_flops=None,
+            bytes=traffic[i] if counted[i] and not unsized[i] else None,
+            tflops=launched[i] / launched_time[i] / 1000 if launched_time[i] else None,
+            bound_us=float(bound[i]) / 1000 if counted[i] and np.isfinite(bound[i]) else None,
+        )
+        for i, (name, shapes, dtypes) in enumerate(kinds)
+    ]
+    return tuple(sorted(rows, key=lambda row: (-row.gpu_time_us, -row.cpu_time_us, row.name)))
+
+
+def region_rows(trace: Trace, attribution: Attribution) -> tuple[RegionRow, ...]:
+    """One row per name of a user's own range; what was launched inside it on its thread."""
+    regions, nesting = attribution.regions, attribution.region_nesting
+    events = trace.gpu_events
+    at = attribution.gpu_region != NOBODY
+    own = np.bincount(attribution.gpu_region[at], (events.end - events.start)[at], len(regions))
+    gpu = sum_upwards(own.astype(np.int64), nesting.parent, nesting.depth)
+    rows = []
+    for code in np.unique(regions.name).tolist():
+        same = regions.name == code
+        outer = same & ~has_ancestor(same, nesting.parent)
+        rows.append(
+            RegionRow(
+                name=trace.names[code],
+                calls=int(same.sum()),
+                cpu_time_us=int((regions.end - regions.start)[outer].sum()) / 1000,
+                gpu_time_us=int(gpu[outer].sum()) / 1000,
+            )
+        )
+    return tuple(sorted(rows, key=lambda row: (-row.gpu_time_us, -row.cpu_time_us)))
