@@ -1,0 +1,124 @@
+"""What `import tracekit` offers: `analyze` and the `Report` that it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tracekit import analysis
+from tracekit.analysis.schema import (
+    BlockRow,
+    Finding,
+    KernelRow,
+    ModuleRow,
+    OpRow,
+    Pass,
+    RegionRow,
+    TypeRow,
+)
+from tracekit.analysis.schema import Report as ReportData
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tracekit.analysis.schema import Row
+
+DEFAULT_FORMATS = ("md", "png", "html", "json", "csv")
+
+
+class Report:
+    """A trace's analysis: pandas tables, the plain values behind them in `data`, and `save`.
+
+    Tables are built when first asked for. Durations are in µs (`_us`), totals over the whole trace unless
+    the name ends in `_per_pass_us`; FLOPs and bytes are integers; what is unknown is missing, never 0.
+    """
+
+    def __init__(self, data: ReportData) -> None:
+        self.data = data
+
+    def __repr__(self) -> str:
+        data = self.data
+        return (
+            f"<tracekit.Report of {data.trace.path!r}: {data.time.passes} passes, "
+            f"{len(data.modules)} modules, "
+            f"{data.accounting.gpu_events} GPU events, {data.time.gpu_time_us / 1000:.3f} ms of GPU time>"
+        )
+
+    @cached_property
+    def modules(self) -> pd.DataFrame:
+        """One row per module, those with most GPU time first."""
+        return _frame(self.data.modules, ModuleRow)
+
+    @cached_property
+    def blocks(self) -> pd.DataFrame:
+        """One row per repeated layer, by stack and index."""
+        return _frame(self.data.blocks, BlockRow)
+
+    @cached_property
+    def types(self) -> pd.DataFrame:
+        """One row per module type, and per kind of GPU time outside of modules."""
+        return _frame(self.data.types, TypeRow)
+
+    @cached_property
+    def kernels(self) -> pd.DataFrame:
+        """One row per kernel name."""
+        return _frame(self.data.kernels, KernelRow)
+
+    @cached_property
+    def ops(self) -> pd.DataFrame:
+        """One row per op name, shapes and dtypes."""
+        return _frame(self.data.ops, OpRow)
+
+    @cached_property
+    def passes(self) -> pd.DataFrame:
+        """One row per forward pass."""
+        return _frame(self.data.passes, Pass)
+
+    @cached_property
+    def regions(self) -> pd.DataFrame:
+        """One row per name of a user's own `record_function` range."""
+        return _frame(self.data.regions, RegionRow)
+
+    @cached_property
+    def findings(self) -> pd.DataFrame:
+        """One row per finding, worst first."""
+        return _frame(self.data.findings, Finding)
+
+    def save(self, directory: str | Path, formats: Sequence[str] = DEFAULT_FORMATS, lang: str = "en") -> Path:
+        """Writes the report directory, whole or not at all, and returns its path.
+
+        `formats`: any of md, png, html, json, csv. `lang`: "en" or "ru". Raises `UserError` for a format or
+        language that there is not, and where the directory cannot be written.
+        """
+        from tracekit import report
+
+        return report.save(self.data, Path(directory), formats, lang)
+
+
+def analyze(
+    trace: str | Path,
+    *,
+    gpu: str | None = None,
+    peak_tflops: float | None = None,
+    bandwidth_gbs: float | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Report:
+    """The `Report` of a trace file (`.json` or `.json.gz`) of the PyTorch profiler.
+
+    `gpu` names the device where the trace does not; `peak_tflops` (dense TFLOP/s) and `bandwidth_gbs` (GB/s)
+    override the device table; `progress` is told the number of bytes that were read. Raises `UserError`
+    for a file that cannot be read or is no trace.
+    """
+    return Report(
+        analysis.analyze(
+            trace, gpu=gpu, peak_tflops=peak_tflops, bandwidth_gbs=bandwidth_gbs, progress=progress
+        )
+    )
+
+
+def _frame(rows: Sequence[Row], row_type: type[Row]) -> pd.DataFrame:
+    from tracekit.report.tables import frame
+
+    return frame(rows, row_type)
