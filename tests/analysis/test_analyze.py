@@ -1,0 +1,235 @@
+"""A whole report of a miniature trace, every number worked out by hand from its few events."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.builder import TraceBuilder
+from tracekit.analysis import Report, analyze
+
+B = "c10::BFloat16"
+
+
+def hybrid() -> TraceBuilder:
+    """Two passes of a model with an MLP block and an attention block; times differ by 10 µs per kernel."""
+    builder = TraceBuilder()
+    builder.metadata = {
+        "deviceProperties": [{"id": 0, "name": "NVIDIA H100 80GB HBM3", "totalGlobalMem": 85018279936}],
+        "tracekit": {
+            "model": {
+                "name": "tiny",
+                "class": "TinyForCausalLM",
+                "config": {"hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2},
+            },
+            "modules": [
+                {"index": 0, "path": "", "type": "TinyForCausalLM", "parameters": 1000},
+                {"index": 1, "path": "layers.0", "type": "TinyBlock", "parameters": 400},
+                {"index": 2, "path": "layers.0.mlp", "type": "TinyMLP", "parameters": 390},
+                {"index": 3, "path": "layers.1", "type": "TinyBlock", "parameters": 600},
+                {"index": 4, "path": "layers.1.attn", "type": "TinyAttention", "parameters": 590},
+            ],
+            "latencies_us": [300.0, 250.0, 260.0],
+            "batch_size": 2,
+            "sequence_length": 8,
+            "dtype": "bfloat16",
+            "mode": "forward",
+        },
+    }
+    heads = [[2, 4, 8, 16]] * 3
+    for number, at in enumerate((1000, 2000)):
+        extra = 10 * number
+        builder.scope("forward", str(number), at, at + 200).scope(0, "", at + 1, at + 190)
+        builder.scope(1, "layers.0", at + 10, at + 50).scope(2, "layers.0.mlp", at + 12, at + 48)
+        builder.op("aten::linear", at + 13, at + 30, [[16, 64], [128, 64], []], [B, B, ""])
+        builder.op("aten::mm", at + 14, at + 28, [[16, 64], [64, 128]], [B, B])
+        builder.launch(10 * number, at + 15).kernel(10 * number, at + 100, at + 120 + extra, "gemm")
+        builder.scope(3, "layers.1", at + 60, at + 150).scope(4, "layers.1.attn", at + 62, at + 140)
+        builder.op("aten::_scaled_dot_product_flash_attention", at + 63, at + 100, heads, [B] * 3)
+        builder.launch(10 * number + 1, at + 70).kernel(10 * number + 1, at + 140, at + 150 + extra, "flash")
+        builder.op("aten::add", at + 145, at + 149, [[2, 8, 64]] * 2, [B] * 2)  # in layers.1 itself
+        builder.launch(10 * number + 2, at + 146).kernel(10 * number + 2, at + 220, at + 225 + extra, "add")
+    builder.range("Optimizer.step", 3000, 3100).launch(90, 3010).kernel(90, 3050, 3060, "adam")
+    return builder
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Report:
+    return analyze(hybrid().write(tmp_path / "t.json.gz"))
+
+
+MLP_FLOPS = 2 * 16 * 64 * 128
+ATTENTION_FLOPS = 4 * 2 * 4 * 8 * 8 * 16
+
+
+def test_accounting(report: Report) -> None:
+    accounting = report.accounting
+    assert (accounting.gpu_events, accounting.gpu_time_us) == (7, 35 + 65 + 10)
+    assert (accounting.modules_forward.events, accounting.modules_forward.us) == (6, 100)
+    assert (accounting.outside_modules.events, accounting.outside_modules.us) == (1, 10)
+
+
+def test_passes(report: Report) -> None:
+    first, second = report.passes
+    # From the scope's start to the end of the last kernel: 225 and 2235 - 2000.
+    assert (first.wall_us, second.wall_us) == (225, 235)
+    assert (first.gpu_time_us, second.gpu_time_us) == (35, 65)
+    # 100–120, 140–150, 220–225
+    assert (first.gpu_busy_us, first.gpu_idle_us) == (35, 125 - 35)
+    assert first.matrix_flops == MLP_FLOPS + ATTENTION_FLOPS
+    assert (report.time.passes, report.time.pass_wall_us, report.time.gpu_time_per_pass_us) == (2, 230, 50)
+
+
+def test_modules(report: Report) -> None:
+    rows = {row.path: row for row in report.modules}
+    assert [row.gpu_time_us for row in report.modules] == sorted(
+        (row.gpu_time_us for row in report.modules), reverse=True
+    )
+    root, attention, block = rows[""], rows["layers.1.attn"], rows["layers.1"]
+    assert (root.name, root.type, root.parent, root.block, root.calls) == ("TinyForCausalLM",) * 2 + (
+        None,
+        None,
+        2,
+    )
+    assert (root.gpu_time_us, root.gpu_self_time_us, root.gpu_time_per_pass_us) == (100, 0, 50)
+    assert (block.gpu_time_us, block.gpu_self_time_us, block.kernels) == (30 + 20, 5 + 15, 4)
+    assert (attention.parent, attention.block, attention.parameters) == ("layers.1", "layers.1", 590)
+    assert (attention.gpu_time_us, attention.gpu_time_per_pass_us) == (10 + 20, 15)
+    assert attention.matrix_flops == 2 * ATTENTION_FLOPS
+    assert attention.tflops == pytest.approx(2 * ATTENTION_FLOPS / 30e-6 / 1e12)
+    assert (attention.cpu_time_us, block.cpu_time_us) == (2 * 78, 2 * 90)
+    assert all(row.gpu_backward_time_us is None and row.bytes is None for row in report.modules)
+
+
+def test_types_sum_to_the_gpu_time(report: Report) -> None:
+    rows = {row.type: row for row in report.types}
+    assert rows["TinyBlock"].modules == 2
+    assert rows["TinyBlock"].calls == 4
+    assert (rows["TinyBlock"].gpu_time_us, rows["TinyBlock"].gpu_self_time_us) == (100, 20)
+    assert (rows["outside_modules"].kind, rows["outside_modules"].gpu_self_time_us) == ("outside_modules", 10)
+    assert sum(row.gpu_self_time_us for row in report.types) == report.time.gpu_time_us
+
+
+def test_blocks(report: Report) -> None:
+    mlp, attention = report.blocks
+    assert (mlp.stack, mlp.index, mlp.kind, mlp.parameters) == ("layers", 0, "mlp", 400)
+    assert (attention.index, attention.kind, attention.gpu_time_per_pass_us) == (1, "attention", 25)
+    assert (mlp.ffn_flops, mlp.attention_flops) == (2 * MLP_FLOPS, 0)
+    assert (attention.ffn_flops, attention.attention_flops) == (0, 2 * ATTENTION_FLOPS)
+    assert attention.matrix_flops_per_pass == ATTENTION_FLOPS
+
+
+def test_ops_count_once(report: Report) -> None:
+    rows = {row.name: row for row in report.ops}
+    assert rows["aten::linear"].matrix_flops is None  # its mm counts
+    assert rows["aten::mm"].matrix_flops == 2 * MLP_FLOPS
+    assert rows["aten::linear"].gpu_time_us == rows["aten::mm"].gpu_time_us == 20 + 30
+    assert rows["aten::linear"].gpu_self_time_us == 0
+    assert rows["aten::add"].matrix_flops is None
+    assert rows["aten::mm"].bytes == 2 * 2 * (16 * 64 + 64 * 128 + 16 * 128)
+    # 26624 bytes at 3350 GB/s take longer than the FLOPs at 989 TFLOP/s.
+    assert rows["aten::mm"].bound_us == pytest.approx(rows["aten::mm"].bytes / 3350e9 * 1e6, rel=1e-3)
+
+
+def test_flops(report: Report) -> None:
+    flops = report.flops
+    matrix = 2 * (MLP_FLOPS + ATTENTION_FLOPS)
+    assert (flops.matrix, flops.matrix_per_pass) == (matrix, matrix // 2)
+    assert flops.covered_gpu_time_share == pytest.approx(80 / 100)  # mm and attention; add has no cost yet
+    assert flops.achieved_tflops == pytest.approx(matrix / 100e-6 / 1e12)
+    assert flops.peak_share == pytest.approx(flops.achieved_tflops / 989.4, rel=1e-3)
+    assert flops.headline_basis == "latency"
+    assert flops.headline_tflops == pytest.approx(matrix / 2 / 260e-6 / 1e12)
+
+
+def test_model_card(report: Report) -> None:
+    model = report.model
+    assert (model.name, model.class_, model.parameters) == ("tiny", "TinyForCausalLM", 1000)
+    assert (model.hidden_size, model.head_dim, model.attention_type, model.num_blocks) == (64, 16, "GQA", 2)
+    assert (model.batch_size, model.sequence_length, model.dtype) == (2, 8, "bfloat16")
+    assert model.intermediate_size is None
+
+
+def test_regions(report: Report) -> None:
+    (region,) = report.regions
+    assert (region.name, region.calls, region.cpu_time_us, region.gpu_time_us) == (
+        "Optimizer.step",
+        1,
+        100,
+        10,
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"n_embd": 768, "n_head": 12, "n_inner": None}, (768, None, 12, 12, 64, "MHA")),
+        ({"d_model": 512, "d_ff": 2048, "num_heads": 8, "d_kv": 64}, (512, 2048, 8, 8, 64, "MHA")),
+        (
+            {"text_config": {"hidden_size": 2048, "num_attention_heads": 16, "num_key_value_heads": 1, "head_dim": 256}},
+            (2048, None, 16, 1, 256, "MQA"),
+        ),
+        ({"hidden_size": 4544, "num_attention_heads": 71, "multi_query": True}, (4544, None, 71, 1, 64, "MQA")),
+        (
+            {"hidden_size": 7168, "num_attention_heads": 128, "kv_lora_rank": 512, "head_dim": 64},
+            (7168, None, 128, 128, 64, "MLA"),
+        ),
+        ({"hidden_size": 768, "state_size": 16}, (768, None, None, None, None, None)),
+    ],
+)  # fmt: skip
+def test_names_that_architectures_use(
+    tmp_path: Path, config: dict[str, Any], expected: tuple[Any, ...]
+) -> None:
+    builder = hybrid()
+    builder.metadata["tracekit"]["model"]["config"] = config
+    model = analyze(builder.write(tmp_path / "t.json")).model
+    assert expected == (
+        model.hidden_size,
+        model.intermediate_size,
+        model.num_attention_heads,
+        model.num_key_value_heads,
+        model.head_dim,
+        model.attention_type,
+    )
+
+
+def test_without_shapes_flops_are_unknown(tmp_path: Path) -> None:
+    builder = hybrid()
+    for event in builder.events:
+        event.get("args", {}).pop("Input Dims", None)
+    report = analyze(builder.write(tmp_path / "t.json"))
+    assert report.flops.matrix is None
+    assert {row.matrix_flops for row in (*report.modules, *report.ops, *report.blocks)} == {None}
+    assert any(finding.id == "trace.no_shapes" for finding in report.findings)
+
+
+def test_unknown_device_gives_no_percentages_and_says_why(tmp_path: Path) -> None:
+    builder = hybrid()
+    builder.metadata["deviceProperties"][0]["name"] = "NVIDIA Graphics Device"
+    path = builder.write(tmp_path / "t.json")
+    report = analyze(path)
+    assert report.device.peaks is None
+    assert report.flops.peak_share is None
+    assert "NVIDIA Graphics Device" in str(report.device.note)
+    named = analyze(path, peak_tflops=100.0, bandwidth_gbs=1000.0)
+    assert named.flops.peak_share == pytest.approx(named.flops.achieved_tflops / 100)
+
+
+def test_a_pass_and_a_call_that_take_far_longer_are_named(tmp_path: Path) -> None:
+    builder = TraceBuilder()
+    for at, length in ((0, 500_000), (600_000, 1000), (700_000, 1000), (800_000, 1000)):
+        builder.frame("Net_0", at, at + length).frame("Norm_0", at + 1, at + length - 1)
+        builder.launch(at + 1, at + 10).kernel(at + 1, at + 20, at + 30)
+    report = analyze(builder.write(tmp_path / "t.json"))
+    assert [row.outlier for row in report.passes] == [True, False, False, False]
+    assert report.time.pass_wall_us == 1000
+    slow = [finding.module for finding in report.findings if finding.id == "module.slow_call"]
+    assert slow == ["Net_0.Norm_0"]
+
+
+def test_gpu_time_of_a_module_within_itself_counts_once(tmp_path: Path) -> None:
+    builder = TraceBuilder().frame("Net_0", 0, 100).frame("Net_0", 10, 50).launch(1, 20).kernel(1, 30, 37)
+    (row,) = analyze(builder.write(tmp_path / "t.json")).modules
+    assert (row.calls, row.gpu_time_us, row.gpu_self_time_us, row.cpu_time_us) == (2, 7, 7, 100)
