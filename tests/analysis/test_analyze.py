@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -233,3 +234,10 @@ def test_gpu_time_of_a_module_within_itself_counts_once(tmp_path: Path) -> None:
     builder = TraceBuilder().frame("Net_0", 0, 100).frame("Net_0", 10, 50).launch(1, 20).kernel(1, 30, 37)
     (row,) = analyze(builder.write(tmp_path / "t.json")).modules
     assert (row.calls, row.gpu_time_us, row.gpu_self_time_us, row.cpu_time_us) == (2, 7, 7, 100)
+
+
+def test_shapes_of_a_pretty_printed_trace_are_on_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps(hybrid().document(), indent=2))
+    rows = {row.name: row.shapes for row in analyze(path).ops}
+    assert rows["aten::mm"] == "[[16, 64], [64, 128]]"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 
+import msgspec
 import numpy as np
 
 from tracekit.analysis.busy import occupancy_by_group
@@ -91,10 +92,10 @@ def _groups(key: Ints, values: Ints) -> list[tuple[int, Ints]]:
 def op_rows(trace: Trace, attribution: Attribution, costs: OpCosts) -> tuple[OpRow, ...]:
     """One row per op name with shapes and types; FLOPs and bytes where it is the op that counts."""
     ops = attribution.ops
-    kinds: dict[tuple[str, bytes, bytes], list[int]] = defaultdict(list)
+    kinds: dict[tuple[str, str | None, str | None], list[int]] = defaultdict(list)
     for code in np.unique(ops.signature).tolist():
         signature = trace.signatures[code]
-        kinds[signature.name, signature.shapes, signature.dtypes].append(code)
+        kinds[signature.name, _one_line(signature.shapes), _one_line(signature.dtypes)].append(code)
     row_of_signature = np.zeros(len(trace.signatures), np.int64)
     for number, codes in enumerate(kinds.values()):
         row_of_signature[codes] = number
@@ -119,8 +120,8 @@ def op_rows(trace: Trace, attribution: Attribution, costs: OpCosts) -> tuple[OpR
     rows = [
         OpRow(
             name=name,
-            shapes=shapes.decode("utf-8", "replace") or None,
-            dtypes=dtypes.decode("utf-8", "replace") or None,
+            shapes=shapes,
+            dtypes=dtypes,
             calls=calls[i],
             kernels=kernels[i],
             gpu_time_us=gpu_time[i] / 1000,
@@ -135,6 +136,11 @@ def op_rows(trace: Trace, attribution: Attribution, costs: OpCosts) -> tuple[OpR
         for i, (name, shapes, dtypes) in enumerate(kinds)
     ]
     return tuple(sorted(rows, key=lambda row: (-row.gpu_time_us, -row.cpu_time_us, row.name)))
+
+
+def _one_line(json: bytes) -> str | None:
+    """The JSON text without the line breaks of a pretty-printed trace; None for an empty one."""
+    return msgspec.json.format(json, indent=0).decode("utf-8", "replace") if json else None
 
 
 def region_rows(trace: Trace, attribution: Attribution) -> tuple[RegionRow, ...]:

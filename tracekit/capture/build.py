@@ -92,7 +92,8 @@ def build_workload(
         with failures_named(f"loading {source} (--random-weights does without its weights)"):
             model = model_class.from_pretrained(source, config=config, dtype=dtype).to(device)
     model.eval()
-    inputs = _random_inputs(model, batch_size, sequence_length)
+    with failures_named(f"making up inputs for {model_class.__name__}"):
+        inputs = _random_inputs(model, batch_size, sequence_length)
     return Workload(
         model=model,
         name=name or _name_of(source, is_config_file),

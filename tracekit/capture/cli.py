@@ -33,11 +33,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def _capture(options: argparse.Namespace) -> str:
     """Do it; returns the line that says what was written."""
-    random_weights = options.random_weights or options.config is not None
+    options.random_weights |= options.config is not None
     # huggingface_hub reads these when it is imported, which is why they come before the imports below. It
     # announces every retry as a warning; the error at the end says it all.
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")
-    if random_weights:
+    if options.random_weights:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
     path = Path(options.output)
     check_destination(path)
@@ -53,7 +53,7 @@ def _capture(options: argparse.Namespace) -> str:
         work = build_workload(
             options.config or options.model,
             is_config_file=options.config is not None,
-            random_weights=random_weights,
+            random_weights=options.random_weights,
             name=options.name,
             batch_size=options.batch_size,
             sequence_length=options.seq_len,

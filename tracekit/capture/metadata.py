@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
 import platform
 import sys
@@ -13,6 +12,8 @@ from typing import Any
 
 import torch
 from torch import nn
+
+from tracekit import __version__
 
 SCHEMA = "tracekit.capture/1"
 
@@ -95,19 +96,12 @@ def software() -> dict[str, str | None]:
     """Versions of what ran, without importing what has not been imported anyway."""
     transformers = sys.modules.get("transformers")
     return {
-        "tracekit": _tracekit_version(),
+        "tracekit": __version__,
         "torch": torch.__version__,
         "transformers": getattr(transformers, "__version__", None),
         "python": platform.python_version(),
         "platform": platform.platform(),
     }
-
-
-def _tracekit_version() -> str:
-    try:
-        return importlib.metadata.version("tracekit")
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"  # an uninstalled clone carries no version
 
 
 def device_description(device: torch.device) -> dict[str, Any]:
