@@ -26,8 +26,8 @@ def find_device(
     spec = hardware.find(gpu) if gpu else hardware.lookup(name, memory) if has_gpu else None
     spec = hardware.with_overrides(spec, peak_tflops, bandwidth_gbs)
     device = Device(
-        name=name or (spec.name if spec else None),
-        kind=trace.device_kind or (spec.kind if spec else None) if has_gpu else "cpu",
+        name=name or (spec.name if spec else None) or None,
+        kind=(trace.device_kind or (spec.kind if spec else None) or None) if has_gpu else "cpu",
         peaks=dict(spec.peaks) if spec else None,
         bandwidth_gbs=spec.bandwidth_gbs if spec else None,
         source=spec.source if spec else None,
