@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 
+import tracekit
 from tracekit.capture.build import Workload, build_workload
 from tracekit.capture.cli import main
 from tracekit.capture.errors import CaptureError
@@ -107,6 +108,7 @@ def test_metadata_comes_first_and_torchs_own_keys_follow(captured: dict[str, Tra
 def test_metadata_of_the_run(captured: dict[str, Trace], configs: Path) -> None:
     metadata = captured["llama"].metadata
     assert metadata["schema"] == "tracekit.capture/1"
+    assert metadata["tracekit"] == tracekit.__version__
     assert metadata["torch"] == torch.__version__
     assert metadata["model"]["name"] == "llama"
     assert metadata["model"]["class"] == "LlamaForCausalLM"
@@ -119,6 +121,7 @@ def test_metadata_of_the_run(captured: dict[str, Trace], configs: Path) -> None:
     assert len(metadata["latencies_us"]) == 3
     assert all(latency > 0 for latency in metadata["latencies_us"])
     assert metadata["options"]["config"] == str(configs / "llama.json")
+    assert metadata["options"]["random_weights"] is True
 
 
 class Watched(nn.Module):

@@ -120,7 +120,8 @@ plain_import = builtins.__import__
 def watched(name, globals=None, locals=None, fromlist=(), level=0):
     importer = (globals or {}).get("__name__", "")
     if importer.partition(".")[0] == "tracekit":
-        inside = name == "tracekit.capture" or name.startswith("tracekit.capture.")
+        version = (name, fromlist) == ("tracekit", ("__version__",))
+        inside = version or (name + ".").startswith("tracekit.capture.")
         assert level == 0 and (inside or name.partition(".")[0] in allowed), f"{importer} imports {name}"
     return plain_import(name, globals, locals, fromlist, level)
 builtins.__import__ = watched
