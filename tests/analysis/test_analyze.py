@@ -169,10 +169,10 @@ def test_regions(report: Report) -> None:
         ({"n_embd": 768, "n_head": 12, "n_inner": None}, (768, None, 12, 12, 64, "MHA")),
         ({"d_model": 512, "d_ff": 2048, "num_heads": 8, "d_kv": 64}, (512, 2048, 8, 8, 64, "MHA")),
         (
-            {"text_config": {"hidden_size": 2048, "num_attention_heads": 16, "num_key_value_heads": 1, "head_dim": 256}},
+            {"text_config": {"d_model": 2048, "n_heads": 16, "num_kv_heads": 1, "attention_head_dim": 256}},
             (2048, None, 16, 1, 256, "MQA"),
         ),
-        ({"hidden_size": 4544, "num_attention_heads": 71, "multi_query": True}, (4544, None, 71, 1, 64, "MQA")),
+        ({"hidden_size": 4544, "n_head": 71, "multi_query": True}, (4544, None, 71, 1, 64, "MQA")),
         (
             {"hidden_size": 7168, "num_attention_heads": 128, "kv_lora_rank": 512, "head_dim": 64},
             (7168, None, 128, 128, 64, "MLA"),

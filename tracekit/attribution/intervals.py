@@ -98,7 +98,7 @@ def _last_started(nesting: Nesting, thread: Ints, start: Ints) -> Ints:
 
 def sum_upwards(values: Ints, parent: Ints, depth: Ints) -> Ints:
     """Each interval's value with those of all intervals inside it."""
-    total = values.copy()
+    total: Ints = values.copy()
     for level in range(int(depth.max(initial=0)), 0, -1):
         at = np.flatnonzero(depth == level)
         np.add.at(total, parent[at], total[at])
