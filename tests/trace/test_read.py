@@ -181,3 +181,10 @@ def test_what_is_no_trace_is_refused_in_one_line(tmp_path: Path, content: bytes 
 def test_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is a directory"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("dur", ["-1", "1e300", "99999999999999999999", "null"])
+def test_events_with_absurd_durations_are_skipped_and_counted(tmp_path: Path, dur: str) -> None:
+    text = json.dumps(small().document()).replace('"dur": 5.5', f'"dur": {dur}')
+    trace = read(write(tmp_path / "t.json", text))
+    assert (len(trace.gpu_events), len(trace.ops), trace.skipped_count) == (0, 1, 1)

@@ -111,9 +111,10 @@ def _from_scopes(trace: Trace, scopes: Intervals, is_scope_op: Mask, is_region: 
 
     def describe(key: int, parent: Module | None) -> Module:
         row = table.get(key, {})
-        path = str(row.get("path", path_of_index[key]))
-        name = path.rpartition(".")[2] or str(row.get("type") or "")
-        return Module(path, name, row.get("type"), NOBODY, key if row else None)
+        path, kind = row.get("path"), row.get("type")
+        path = path if isinstance(path, str) else path_of_index[key]
+        kind = kind if isinstance(kind, str) else None
+        return Module(path, path.rpartition(".")[2] or kind or "", kind, NOBODY, key if row else None)
 
     is_module = index != NOBODY
     forwards = take(scopes, ~is_module)

@@ -22,6 +22,9 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 FRAME_PREFIX = "nn.Module: "
 NO_ID = -1
 
+LATEST_US = 9e15  # the year 2255
+LONGEST_US = 1e12  # eleven days
+
 
 @dataclass(frozen=True)
 class Intervals:
@@ -171,7 +174,7 @@ class ColumnsBuilder:
                 continue
             if bucket is frames and not event.name.startswith(FRAME_PREFIX):
                 continue
-            if event.ts is None or event.dur is None or event.dur < 0:
+            if not _has_sane_time(event):
                 self.untimed_count += 1
                 continue
             bucket.append(position)
@@ -259,6 +262,14 @@ class ColumnsBuilder:
             frames=Intervals(**intervals(self._frames)),
             annotations=Intervals(**intervals(self._annotations)),
         )
+
+
+def _has_sane_time(event: Event) -> bool:
+    """Whether start and duration are there and in a range in which no sum of nanoseconds overflows."""
+    start, duration = event.ts, event.dur
+    if start is None or duration is None:
+        return False
+    return -LONGEST_US < start < LATEST_US and 0 <= duration < LONGEST_US
 
 
 def _correlation(event: Event) -> int:
