@@ -1,0 +1,365 @@
+"""Reports by hand: small values with numbers that are easy to work out on paper, for the renderers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tracekit.analysis.schema import (
+    Accounting,
+    BlockRow,
+    Device,
+    Finding,
+    Flops,
+    KernelRow,
+    Model,
+    ModuleRow,
+    OpRow,
+    Pass,
+    RegionRow,
+    Report,
+    Share,
+    Time,
+    TraceInfo,
+    TypeRow,
+)
+from tracekit.messages import N_
+
+HOSTILE = "a|b`c\n<script>alert(1)</script>\x1b[31m$x^2$ [bold]\u202e*_ \ud800"
+
+
+def module(
+    path: str, kind: str | None, us: float = 0.0, *, parent: str | None = None, **more: Any
+) -> ModuleRow:
+    """A module of `us` GPU self time in each of two passes; `gpu_time_us` adds that of its children."""
+    fields: dict[str, Any] = {
+        "path": path,
+        "name": path.rpartition(".")[2],
+        "type": kind,
+        "parent": parent,
+        "block": None,
+        "depth": path.count("."),
+        "calls": 2,
+        "kernels": 2,
+        "gpu_time_us": 2 * us,
+        "gpu_self_time_us": 2 * us,
+        "gpu_backward_time_us": None,
+        "gpu_time_per_pass_us": us,
+        "cpu_time_us": 2 * us,
+        "cpu_time_per_pass_us": us,
+        "slowest_call_us": us,
+        "median_call_us": us,
+        "parameters": None,
+        "matrix_flops": None,
+        "vector_flops": None,
+        "bytes": None,
+        "tflops": None,
+        "bound_us": None,
+    }
+    return ModuleRow(**{**fields, **more})
+
+
+def block(index: int, kind: str, us: float, flops: int | None, tflops: float | None, **more: Any) -> BlockRow:
+    """A block that takes `us` and `flops` in each of two passes, all of them in the part of its kind."""
+    part = {"attention": "attention_flops", "mlp": "ffn_flops", "mamba": "mixer_flops"}.get(kind)
+    total = None if flops is None else 2 * flops
+    fields: dict[str, Any] = {
+        "stack": "backbone.layers",
+        "index": index,
+        "path": f"backbone.layers.{index}",
+        "type": "NemotronHBlock",
+        "kind": kind,
+        "calls": 2,
+        "parameters": None,
+        "gpu_time_us": 2 * us,
+        "gpu_time_per_pass_us": us,
+        "cpu_time_us": 2 * us,
+        "matrix_flops": total,
+        "attention_flops": None if total is None else 0,
+        "ffn_flops": None if total is None else 0,
+        "mixer_flops": None if total is None else 0,
+        "matrix_flops_per_pass": flops,
+        "tflops": tflops,
+    }
+    if part:
+        fields[part] = total
+    return BlockRow(**{**fields, **more})
+
+
+def type_row(name: str, us: float, *, kind: str = "modules", modules: int = 1, calls: int = 2) -> TypeRow:
+    return TypeRow(
+        type=name,
+        kind=kind,
+        modules=modules if kind == "modules" else 0,
+        calls=calls if kind == "modules" else 0,
+        kernels=1,
+        gpu_time_us=us,
+        gpu_self_time_us=us,
+        cpu_time_us=us,
+        cpu_self_time_us=us,
+        matrix_flops=None,
+    )
+
+
+def one_pass(index: int, wall_us: float = 6000.0, *, outlier: bool = False) -> Pass:
+    return Pass(
+        index=index,
+        start_us=index * 10_000.0,
+        wall_us=wall_us,
+        cpu_time_us=4000.0,
+        kernels=5,
+        gpu_time_us=5000.0,
+        gpu_busy_us=4900.0,
+        gpu_idle_us=100.0,
+        matrix_flops=1_012_456_488_960,
+        outlier=outlier,
+    )
+
+
+def hybrid() -> Report:
+    """Two passes of a hybrid of Mamba, MLP and attention blocks on a GPU (see seed_report_checked.md).
+
+    GPU time 12 ms: 10 in modules, 0.5 backward, 1 outside modules, 0.5 launched before the trace.
+    """
+    return Report(
+        trace=TraceInfo("/traces/nano.json.gz", 1_234_567, 18_221, 0, (), "scopes"),
+        device=Device("NVIDIA H100 80GB HBM3", "cuda", {"bf16": 989.4}, 3352.0, "datasheet", None),
+        model=Model(
+            name="NVIDIA-Nemotron-Nano-9B-v2",
+            class_="NemotronHForCausalLM",
+            parameters=8_888_227_328,
+            hidden_size=4480,
+            intermediate_size=15680,
+            num_attention_heads=40,
+            num_key_value_heads=8,
+            head_dim=128,
+            attention_type="GQA",
+            num_blocks=3,
+            vocab_size=131_072,
+            sequence_length=61,
+            batch_size=1,
+            dtype="bf16",
+            mode="forward",
+        ),
+        time=Time(2, 6000.0, 5900.0, 6100.0, 12_000.0, 5500.0, 11_000.0, 1000.0, 12_000.0, 5000.0),
+        accounting=Accounting(
+            gpu_events=100,
+            gpu_time_us=12_000.0,
+            modules_forward=Share(80, 10_000.0),
+            modules_backward=Share(4, 500.0),
+            outside_modules=Share(10, 1000.0),
+            launched_before_trace=Share(6, 500.0),
+        ),
+        flops=Flops(2_024_912_977_920, None, None, 1_012_456_488_960, 0.95, 202.5, 0.2047, 202.49, "latency"),
+        passes=(one_pass(0, 6100.0), one_pass(1, 5900.0)),
+        modules=(
+            module("backbone", "NemotronHModel", 0.0, gpu_time_us=9000.0, gpu_time_per_pass_us=4500.0),
+            module("backbone.layers.0.mixer.in_proj", "Linear", 2000.0, parameters=1000),
+            module("backbone.layers.0.mixer.norm", "MambaRMSNormGated", 1500.0),
+            module("backbone.layers.1.mixer.up_proj", "Linear", 1000.0),
+            # 0.5 ms of its own in each pass, the other 1.5 ms in its children.
+            module(
+                "lm_head",
+                "Head",
+                2000.0,
+                gpu_self_time_us=1000.0,
+            ),
+        ),
+        types=(
+            type_row("Linear", 6000.0, modules=2, calls=4),
+            type_row("MambaRMSNormGated", 3000.0),
+            type_row("Head", 1000.0),
+            type_row("modules_backward", 500.0, kind="modules_backward"),
+            type_row("outside_modules", 1000.0, kind="outside_modules"),
+            type_row("launched_before_trace", 500.0, kind="launched_before_trace"),
+        ),
+        blocks=(
+            block(0, "mamba", 3500.0, 17_979_637_760, 5.137, parameters=147_450_624),
+            block(1, "mlp", 1000.0, 17_140_121_600, 17.14, parameters=140_497_280),
+            block(2, "attention", 500.0, 6_792_335_360, 0.0213, parameters=55_054_720),
+        ),
+        kernels=(
+            KernelRow("void at::native::elementwise<128>(int)", "kernel", 60, 8000.0, 133.3333, 100.0, 200.0),
+            KernelRow("Memcpy HtoD", "memcpy", 40, 4000.0, 100.0, 90.0, 110.0),
+        ),
+        ops=(
+            OpRow(
+                name="aten::mm",
+                shapes="[[61, 4480], [4480, 131072]]",
+                dtypes='["c10::BFloat16", "c10::BFloat16"]',
+                calls=2,
+                kernels=2,
+                gpu_time_us=1000.0,
+                gpu_self_time_us=1000.0,
+                cpu_time_us=50.0,
+                matrix_flops=143_277_424_640,
+                vector_flops=None,
+                bytes=2_000_000,
+                tflops=143.277,
+                bound_us=700.0,
+            ),
+        ),
+        regions=(RegionRow("ProfilerStep#6", 1, 6000.0, 5000.0),),
+        findings=(
+            Finding(
+                id="module.slow_call",
+                severity="medium",
+                module="backbone.layers.0.mixer.norm",
+                evidence=N_(
+                    "one of its {calls} calls takes {slowest} ms of CPU time, the median one {median} ms",
+                    calls=20,
+                    slowest="404.2",
+                    median="0.8",
+                ),
+                gain_us=2500.0,
+                advice=N_("usual for a first call (JIT compilation, autotuning): warm up before profiling"),
+            ),
+        ),
+    )
+
+
+def changed(value: Any, **fields: Any) -> Any:
+    """A copy of a row or report with some fields changed."""
+    return msgspec.structs.replace(value, **fields)
+
+
+def empty() -> Report:
+    """A trace with GPU events and nothing else: no modules, shapes, passes, ops or model."""
+    report = hybrid()
+    return changed(
+        report,
+        trace=changed(report.trace, module_source=None),
+        device=Device(None, "hip", None, None, None, N_("the trace does not say")),
+        model=Model(),
+        time=changed(
+            report.time,
+            passes=0,
+            pass_wall_us=None,
+            pass_wall_min_us=None,
+            pass_wall_max_us=None,
+            gpu_time_per_pass_us=None,
+            latency_us=None,
+        ),
+        accounting=Accounting(
+            100, 12_000.0, Share(0, 0.0), Share(0, 0.0), Share(0, 0.0), Share(100, 12_000.0)
+        ),
+        flops=Flops(None, None, None, None, None, None, None, None, None),
+        passes=(),
+        modules=(),
+        types=(type_row("launched_before_trace", 12_000.0, kind="launched_before_trace"),),
+        blocks=(),
+        ops=(),
+        regions=(),
+        findings=(),
+    )
+
+
+def cpu_only() -> Report:
+    """The hybrid without a GPU: 0.25 GFLOP/s in block 0, from 1 000 000 FLOPs in 4 ms of CPU time."""
+    report = hybrid()
+    nothing = Share(0, 0.0)
+    cpu_module = module(
+        "layers.0",
+        "Block",
+        0.0,
+        cpu_time_us=4000.0,
+        cpu_time_per_pass_us=2000.0,
+        kernels=0,
+        gpu_time_per_pass_us=0.0,
+    )
+    child = changed(
+        cpu_module,
+        path="layers.0.fc",
+        type="Linear",
+        parent="layers.0",
+        cpu_time_us=3000.0,
+        cpu_time_per_pass_us=1500.0,
+    )
+    one = block(0, "mlp", 0.0, 500_000, None, path="layers.0", stack="layers", cpu_time_us=4000.0)
+    cpu_pass = changed(one_pass(0), kernels=0, gpu_time_us=0.0, gpu_busy_us=0.0, gpu_idle_us=0.0)
+    return changed(
+        report,
+        device=Device(None, "cpu", None, None, None, N_("there is no GPU")),
+        time=Time(2, 6000.0, 5900.0, 6100.0, 0.0, 0.0, 0.0, 0.0, 0.0, None),
+        accounting=Accounting(0, 0.0, nothing, nothing, nothing, nothing),
+        flops=Flops(1_000_000, None, None, 500_000, None, None, None, 0.00025, "pass_wall"),
+        passes=(cpu_pass, changed(cpu_pass, index=1)),
+        modules=(cpu_module, child),
+        types=(
+            changed(type_row("Linear", 0.0), cpu_self_time_us=3000.0),
+            changed(type_row("Block", 0.0), cpu_self_time_us=1000.0),
+        ),
+        blocks=(one,),
+        kernels=(),
+        ops=(),
+        findings=(),
+    )
+
+
+def no_shapes() -> Report:
+    """The hybrid, captured without record_shapes: matrix FLOPs are unknown everywhere."""
+    report = hybrid()
+    return changed(
+        report,
+        flops=Flops(None, None, None, None, None, None, None, None, None),
+        blocks=tuple(
+            block(row.index, row.kind, row.gpu_time_per_pass_us or 0.0, None, None) for row in report.blocks
+        ),
+        ops=tuple(changed(row, matrix_flops=None, tflops=None) for row in report.ops),
+    )
+
+
+def hostile() -> Report:
+    """The hybrid with every text from the trace as malicious as it gets."""
+    report = hybrid()
+    return changed(
+        report,
+        trace=changed(report.trace, path=f"/traces/{HOSTILE}"),
+        device=changed(report.device, name=HOSTILE),
+        model=changed(report.model, name=HOSTILE, class_=HOSTILE, attention_type=HOSTILE),
+        modules=tuple(changed(m, path=f"{HOSTILE}{i}", type=HOSTILE) for i, m in enumerate(report.modules)),
+        types=tuple(changed(t, type=HOSTILE) if t.kind == "modules" else t for t in report.types),
+        blocks=tuple(changed(b, stack=f"{HOSTILE}{b.index}", kind=HOSTILE) for b in report.blocks),
+        kernels=tuple(changed(k, name=HOSTILE) for k in report.kernels),
+        ops=tuple(changed(o, name=HOSTILE, shapes=HOSTILE) for o in report.ops),
+        regions=tuple(changed(r, name=HOSTILE) for r in report.regions),
+        findings=tuple(
+            changed(f, module=HOSTILE, evidence=N_("{name}: as it is", name=HOSTILE)) for f in report.findings
+        ),
+    )
+
+
+def large() -> Report:
+    """126 blocks in two stacks, 400 modules with long names, 50 passes of which the 31st is an outlier."""
+    report = hybrid()
+    kinds = ("mamba", "mlp", "attention")
+    blocks = [
+        block(i, kinds[i % 3], 100.0 + i % 7, 10**9, 5.0 + i % 5, stack="model.decoder.layers")
+        for i in range(94)
+    ]
+    blocks += [
+        block(i, "transformer", 60.0, 10**9, None, stack="model.vision_tower.encoder.layers")
+        for i in range(32)
+    ]
+    return changed(
+        report,
+        time=changed(report.time, passes=50),
+        passes=tuple(one_pass(i, 60_000.0 if i == 31 else 6000.0, outlier=i == 31) for i in range(50)),
+        modules=tuple(
+            module(f"model.{'very_long_name_' * 12}.layers.{i}.proj", f"Type{i % 14}", 400.0 - i)
+            for i in range(400)
+        ),
+        types=tuple(type_row(f"Type{i}", 100.0 * (20 - i)) for i in range(20)),
+        blocks=tuple(blocks),
+    )
+
+
+ALL = {
+    "hybrid": hybrid,
+    "empty": empty,
+    "cpu_only": cpu_only,
+    "no_shapes": no_shapes,
+    "hostile": hostile,
+    "large": large,
+}

@@ -1,0 +1,255 @@
+import re
+from html.parser import HTMLParser
+
+import pytest
+from rich.cells import cell_len
+
+from tests.report import build
+from tracekit.report.html import render_html
+from tracekit.report.i18n import Locale
+from tracekit.report.markdown import render_markdown
+
+NBSP = "\N{NO-BREAK SPACE}"
+
+# The headings, pictures and bullet labels of reference/seed_report.md, in its order.
+SEED_HEADINGS = [
+    "## Общие параметры",
+    "## Графики",
+    "## Transformer-блоки",
+    "### Эффективность по блокам",
+    "## Сводная таблица времени по типам модулей",
+    "## Самые медленные модули (20)",
+]
+SEED_PICTURES = ["layer_time.png", "type_time.png", "block_time.png"]
+SEED_LABELS = [
+    "Время forward-pass",
+    "Размер скрытого пространства",
+    "Длина входной последовательности",
+    "Количество Transformer-блоков",
+    "Количество параметров",
+    "FLOPs / forward",
+    "Эффективная производительность",
+    "Размер внутреннего пространства FFN",
+    "Количество голов внимания",
+    "Количество K/V голов",
+    "Размер головы",
+    "Тип внимания",
+    "Количество параметров в блоке",
+    "FLOPs attention",
+    "FLOPs FFN",
+]
+
+
+def markdown(report, lang="en", top=20):
+    return render_markdown(report, Locale(lang), top)
+
+
+def section(text, heading):
+    return re.split(r"^##+ ", text.partition(f"{heading}\n")[2], maxsplit=1, flags=re.M)[0].strip()
+
+
+def rows(text):
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+
+
+def value(text, label):
+    return re.search(rf"^- {re.escape(label)}: (.*)$", text, re.M).group(1)
+
+
+@pytest.mark.parametrize("name", build.ALL)
+def test_skeleton_is_the_predecessors(name):
+    text = markdown(build.ALL[name](), "ru")
+    headings = [line for line in text.splitlines() if line.startswith("#")]
+    assert headings[0].startswith("# ")
+    known = [heading for heading in headings if heading in SEED_HEADINGS]
+    assert known == SEED_HEADINGS
+    new = [heading for heading in headings[1:] if heading not in SEED_HEADINGS and heading.startswith("## ")]
+    assert headings.index(new[0]) > headings.index(SEED_HEADINGS[-1])
+    assert re.findall(r"!\[.*\]\((.*)\)", text) == SEED_PICTURES
+    labels = list(dict.fromkeys(re.findall(r"^- ([^:—]+):", text, re.M)))
+    assert [label for label in labels if label in SEED_LABELS] == SEED_LABELS
+
+
+@pytest.mark.parametrize("lang", ["en", "ru"])
+@pytest.mark.parametrize("name", build.ALL)
+def test_the_unknown_is_never_spelled_out(name, lang):
+    text = markdown(build.ALL[name](), lang)
+    assert not re.search(r"\bNone\b|\bnan\b|\binf\b|\b0[.,]0+\b(?!\d)", text)
+
+
+@pytest.mark.parametrize("name", build.ALL)
+def test_every_table_is_aligned_as_plain_text(name):
+    for lang in ("en", "ru"):
+        tables = re.findall(r"(?:^\|.*\n)+", markdown(build.ALL[name](), lang), re.M)
+        for table in tables:
+            assert len({cell_len(line) for line in table.splitlines()}) == 1
+
+
+def test_facts():
+    text = markdown(build.hybrid(), "ru")
+    assert text.startswith(
+        "# NVIDIA-Nemotron-Nano-9B-v2\n\n## Общие параметры\n- Время forward-pass: 5,00 мс ("
+    )
+    assert value(text, "Количество параметров") == f"8{NBSP}888{NBSP}227{NBSP}328"
+    assert value(text, "FLOPs / forward") == "1,012 TFLOPs"
+    assert value(text, "Тип внимания") == "GQA"
+    assert "6,792 GF" in value(text, "FLOPs attention")
+    assert "17,140 GF" in value(text, "FLOPs FFN")
+    parameters = value(text, "Количество параметров в блоке")
+    for number in ("147 450 624", "140 497 280", "55 054 720"):
+        assert number.replace(" ", NBSP) in parameters
+
+
+def test_time_of_a_pass_says_what_it_is():
+    report = build.hybrid()
+    assert (
+        value(markdown(report), "Time of the forward pass")
+        == "5.00 ms (latency, measured without the profiler)"
+    )
+    report = build.changed(report, time=build.changed(report.time, latency_us=None))
+    text = markdown(report)
+    assert (
+        value(text, "Time of the forward pass")
+        == "6.00 ms (wall time under the profiler, median of 2 passes)"
+    )
+    assert "no latency without the profiler" in section(text, "## What the trace lacks")
+
+
+def test_efficiency_of_every_block_two_a_row():
+    table = rows(section(markdown(build.hybrid(), "ru"), "### Эффективность по блокам"))
+    assert table[0] == ["Номер блока", "Эффективность (TFLOP/s)"] * 2
+    assert table[2:] == [["0", "5,14", "1", "17,14"], ["2", "0,021", "", ""]]
+
+
+def test_efficiency_of_126_blocks_in_two_stacks():
+    text = section(markdown(build.large()), "### Efficiency by block")
+    table = rows(text)[2:]
+    assert len(table) == 63
+    assert table[0] == ["model.decoder.layers 0", "5.00", "model.decoder.layers 1", "6.00"]
+    assert table[-1][2:] == ["model.vision\\_tower.encoder.layers 31".replace("\\", ""), "—"]
+    assert "*—: " in text
+
+
+def test_cpu_times_are_named_and_efficiency_is_of_cpu_time():
+    text = markdown(build.cpu_only())
+    table = rows(section(text, "### Efficiency by block"))
+    assert table[0][1] == "Efficiency (GFLOP/s, CPU time)"
+    # 1 000 000 FLOPs in 4 ms
+    assert table[2][:2] == ["0", "0.25"]
+    # 2 ms a pass, of which 1.5 in the child
+    slowest = section(text, "## Slowest modules (20)")
+    assert slowest.startswith("- 1.500 ms — `layers.0.fc` (Linear)\n- 0.500 ms — `layers.0` (Block)")
+    assert "no GPU in the trace" in slowest
+    assert "no GPU events" in section(text, "## Where the GPU time went")
+    assert not re.search("GPU time \\(ms\\)", text)
+
+
+def test_types_sum_to_the_gpu_time():
+    table = rows(section(markdown(build.hybrid()), "## Summary of time by module type"))[2:]
+    assert table[0] == ["Linear", "2", "6.000", "1.5000"]
+    assert ["launched before the trace began", "—", "0.500", "—"] in table
+    assert table[-1] == ["**Total**", "", "12.000", ""]
+    assert sum(float(row[2]) for row in table[:-1]) == float(table[-1][2])
+
+
+def test_slowest_modules_are_modules_with_their_own_time():
+    text = section(markdown(build.hybrid(), "ru"), "## Самые медленные модули (20)")
+    assert [line for line in text.splitlines() if line.startswith("-")] == [
+        "- 2,000 мс — `backbone.layers.0.mixer.in_proj` (Linear)",
+        "- 1,500 мс — `backbone.layers.0.mixer.norm` (MambaRMSNormGated)",
+        "- 1,000 мс — `backbone.layers.1.mixer.up_proj` (Linear)",
+        "- 0,500 мс — `lm_head` (Head)",
+    ]
+    assert (
+        len(re.findall("^- ", section(markdown(build.large(), top=7), "## Slowest modules (7)"), re.M)) == 7
+    )
+
+
+def test_accounting_adds_up_to_a_hundred_percent():
+    report = build.hybrid()
+    third = build.Share(1, 1.0)
+    split = build.Accounting(3, 3.0, third, third, third, build.Share(0, 0.0))
+    table = rows(section(markdown(build.changed(report, accounting=split)), "## Where the GPU time went"))[2:]
+    shares = [float(row[3].rstrip("%")) for row in table]
+    assert sorted(shares[:4]) == [0.0, 33.3, 33.3, 33.4]
+    assert table[-1][1:] == ["3", "0.0030", "100.0%"]
+
+
+def test_a_tiny_share_is_not_nothing():
+    report = build.hybrid()
+    nothing = build.Share(0, 0.0)
+    split = build.Accounting(2, 1000.01, build.Share(1, 1000.0), nothing, build.Share(1, 0.01), nothing)
+    table = rows(section(markdown(build.changed(report, accounting=split)), "## Where the GPU time went"))[2:]
+    assert [row[3] for row in table] == ["100.0%", "0%", "<0.1%", "0%", "100.0%"]
+
+
+def test_a_module_outside_every_pass_is_not_listed_per_pass():
+    report = build.hybrid()
+    loose = build.module("loose", "Linear", 9.0, gpu_time_per_pass_us=None)
+    text = markdown(build.changed(report, modules=(*report.modules, loose)))
+    assert "`loose`" not in section(text, "## Slowest modules (20)")
+
+
+def test_many_passes_are_folded_but_no_outlier_is_lost():
+    table = rows(section(markdown(build.large()), "## Passes"))[2:]
+    assert len(table) <= 22
+    assert ["31", "60.000", "5.000", "4.900", "0.100", "outlier"] in table
+    hidden = sum(int(row[-1].split()[0]) for row in table if row[0] == "…")
+    assert hidden + sum(row[0] != "…" for row in table) == 50
+
+
+def test_missing_shapes_have_a_reason():
+    text = markdown(build.no_shapes())
+    why = "the trace has no shapes: capture it with record_shapes=True"
+    assert value(text, "FLOPs / forward") == f"— ({why})"
+    assert value(text, "FLOPs attention") == f"— ({why})"
+    assert why in section(text, "### Efficiency by block")
+    assert why in section(text, "## What the trace lacks")
+    assert section(text, "## Operators with the most matrix FLOPs (10)") == f"— ({why})"
+
+
+def test_findings():
+    text = section(markdown(build.hybrid(), "ru"), "## Выводы")
+    assert text == (
+        "- **заметно** — `backbone.layers.0.mixer.norm`: один из вызовов (всего 20) занимает 404,2 мс "
+        "времени CPU, медианный — 0,8 мс. Обычно это первый вызов (JIT-компиляция, автонастройка): "
+        "прогревайте модель перед профилированием. Выигрыш: до 2,50 мс."
+    )
+
+
+class Page(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.text, self.addresses = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.addresses += [target for name, target in attrs if name in ("src", "href")]
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.mark.parametrize("lang", ["en", "ru"])
+def test_hostile_names_are_shown_and_not_obeyed(lang):
+    text = markdown(build.hostile(), lang)
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u202e\ud800]", text)
+    page = Page()
+    page.feed(render_html(text, "t", lang, {}))
+    assert not {"script", "a"} & set(page.tags)
+    assert page.addresses == ["layer_time.png", "type_time.png", "block_time.png"]
+    # As written in the trace, with what cannot be seen made visible.
+    shown = r"a|b`c\n<script>alert(1)</script>\x1b[31m$x^2$ [bold]\u202e*_ \ud800"
+    joined = "".join(page.text)
+    assert joined.count(shown) >= 12
+    assert page.tags.count("table") == len(re.findall(r"^\|[-:|]+\|$", text, re.M)) == 8
+
+
+def test_html_is_one_file_with_its_pictures_inside():
+    page = Page()
+    page.feed(render_html(markdown(build.hybrid()), "<t>", "en", dict.fromkeys(SEED_PICTURES, b"\x89PNG")))
+    assert page.addresses == ["data:image/png;base64,iVBORw=="] * 3
+    assert page.tags[:2] == ["html", "head"]
+    assert "<t>" in page.text
+    assert not {"script", "link", "iframe"} & set(page.tags)

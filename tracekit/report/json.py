@@ -1,0 +1,86 @@
+"""`report.json`: the fields of `Report` as they are, and the JSON Schema that they follow.
+
+    python -m tracekit.report.json      writes report.schema.json anew, after a change of `Report`
+
+Needs msgspec only: a program that wants the numbers pays for neither pandas nor matplotlib.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tracekit.analysis.schema import SCHEMA, Report
+from tracekit.messages import Message
+
+SCHEMA_PATH = Path(__file__).with_name("report.schema.json")
+
+
+def render_json(report: Report) -> bytes:
+    """`report` as UTF-8 JSON, a row of a table per line; texts are English, the unknown is null."""
+    entries = [f"  {_encode(key)}: {_entry(value)}" for key, value in _plain(report).items()]
+    return ("{\n" + ",\n".join(entries) + "\n}\n").encode()
+
+
+def _entry(value: Any) -> str:
+    if not isinstance(value, list) or not value:
+        return _encode(value)
+    return "[\n" + ",\n".join(f"    {_encode(row)}" for row in value) + "\n  ]"
+
+
+def _encode(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _plain(value: Any) -> Any:
+    """`value` of dicts, lists and numbers: messages in English, no NaN or infinity, no lone surrogate."""
+    if isinstance(value, Message):
+        return _plain(str(value))
+    if isinstance(value, msgspec.Struct):
+        fields = zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True)
+        return {encoded: _plain(getattr(value, name)) for name, encoded in fields}
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-8", "backslashreplace").decode()
+    return value
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of `report.json`: that of `Report`, messages being the texts they become."""
+    schema = msgspec.json.schema(Report, ref_template="#/$defs/{name}")
+    definitions = schema["$defs"]
+    definitions["Message"] = {"title": "Message", "description": "A text in English.", "type": "string"}
+    for definition in definitions.values():
+        if "properties" in definition:
+            # A field with a default is written as well: readers may rely on every key.
+            definition["required"] = list(definition["properties"])
+            for field in definition["properties"].values():
+                field.pop("default", None)
+    definitions["Report"]["properties"]["schema"] = {"const": SCHEMA}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"A tracekit report, schema {SCHEMA}",
+        "description": (
+            "Durations are in microseconds (_us), totals over the whole trace unless the name ends in "
+            "_per_pass_us; FLOPs and bytes are integers. What is unknown is null, never 0."
+        ),
+        "$ref": schema["$ref"],
+        "$defs": definitions,
+    }
+
+
+def schema_text() -> str:
+    """What report.schema.json holds."""
+    return msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode() + "\n"
+
+
+if __name__ == "__main__":
+    SCHEMA_PATH.write_text(schema_text(), encoding="utf-8")

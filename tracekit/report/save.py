@@ -1,0 +1,206 @@
+"""Writes a report directory: whole or not at all, and without losing a file that is not ours.
+
+The files are made in a new directory beside the target, which is then renamed into place. `MARKER` in it
+lists what tracekit wrote; whatever else a user put there is carried into the next report.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from tracekit.analysis.schema import Report
+from tracekit.messages import N_, UserError
+
+FORMATS = ("md", "png", "html", "json", "csv")
+DEFAULT_FORMATS = FORMATS
+MARKER = ".tracekit-report"
+TOP = 20
+
+
+def check_formats(formats: Iterable[str]) -> None:
+    """Raises `UserError` for a format that there is not, or for none at all."""
+    formats = list(formats)
+    known = ", ".join(FORMATS)
+    if not formats:
+        raise UserError(N_("no format was given; choose some of: {known}", known=known))
+    for name in formats:
+        if name not in FORMATS:
+            raise UserError(
+                N_("format {name} is not known; choose some of: {known}", name=repr(name), known=known)
+            )
+
+
+def save(
+    report: Report,
+    directory: str | Path,
+    formats: Sequence[str] = DEFAULT_FORMATS,
+    lang: str = "en",
+    top: int = TOP,
+) -> Path:
+    """Writes `report` to `directory` in `formats` and returns the directory.
+
+    The `top` slowest modules are listed. A directory that holds an older report is replaced; files in it that
+    are not ours stay. Raises `UserError` for an unknown format or language, and for a path that is something
+    else or cannot be written.
+    """
+    check_formats(formats)
+    directory = Path(directory)
+    try:
+        target = Path(os.path.realpath(directory))
+        _check_target(target, directory)
+        _write(render(report, formats, lang, top), target, directory)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(
+            N_("{path}: cannot be written ({reason})", path=str(directory), reason=reason)
+        ) from None
+    return directory
+
+
+def render(report: Report, formats: Iterable[str], lang: str, top: int = TOP) -> dict[str, bytes]:
+    """File name to contents, of every file of the report."""
+    formats = set(formats)
+    files: dict[str, bytes] = {}
+    if "json" in formats:
+        from tracekit.report.json import render_json
+
+        files["report.json"] = render_json(report)
+    if formats == {"json"}:
+        return files
+
+    from tracekit.report.i18n import Locale
+
+    locale = Locale(lang)
+    pictures: dict[str, bytes] = {}
+    if formats & {"png", "html"}:
+        from tracekit.report.plots import render_pngs
+
+        pictures = render_pngs(report, locale, top)
+    if "png" in formats:
+        files |= pictures
+    if formats & {"md", "html"}:
+        from tracekit.report.markdown import render_markdown
+    if "md" in formats:
+        files["report.md"] = render_markdown(report, locale, top, pictures="png" in formats).encode()
+    if "html" in formats:
+        from tracekit.report.escape import clean
+        from tracekit.report.html import render_html
+        from tracekit.report.view import title
+
+        markdown = render_markdown(report, locale, top, pictures=True)
+        files["report.html"] = render_html(markdown, clean(title(report)), lang, pictures).encode()
+    if "csv" in formats:
+        from tracekit.report.tables import render_csv
+
+        files |= render_csv(report, locale)
+    return files
+
+
+def _check_target(target: Path, named: Path) -> None:
+    """Refuses a path that is not a report directory of ours, and not free either."""
+    path = str(named)
+    try:
+        # One look: another process may be swapping the directory at this very moment.
+        names = os.listdir(target)
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        if not target.exists():
+            raise
+        raise UserError(N_("{path}: is a file; name a directory for the report", path=path)) from None
+    if target == Path.cwd() or target in Path.cwd().parents:
+        raise UserError(
+            N_("{path}: is in use as the current directory; name a directory below it", path=path)
+        )
+    if names and MARKER not in names:
+        raise UserError(
+            N_("{path}: holds other files and no tracekit report; name another directory", path=path)
+        )
+
+
+def _write(files: dict[str, bytes], target: Path, named: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    stage = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        for name, contents in files.items():
+            (stage / name).write_bytes(contents)
+        (stage / MARKER).write_text(
+            "".join(f"{name}\n" for name in sorted({*files, MARKER})), encoding="utf-8"
+        )
+        stage.chmod(_mode(target))
+        _swap(stage, target, named)
+    except BaseException:
+        shutil.rmtree(stage, ignore_errors=True)
+        raise
+
+
+def _mode(target: Path) -> int:
+    """The permissions of the directory that is replaced, else those of any new one."""
+    with suppress(FileNotFoundError):
+        return target.stat().st_mode & 0o777
+    # The only way to read the mask is to set it, which other threads see: to a strict one, briefly.
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return 0o777 & ~mask
+
+
+def _swap(stage: Path, target: Path, named: Path, attempts: int = 20) -> None:
+    """Renames `stage` to `target`; an older report there goes, what it does not list comes along."""
+    old = stage.with_name(stage.name + ".old")
+    for _ in range(attempts):
+        try:
+            with suppress(FileNotFoundError):
+                os.rename(target, old)
+            os.rename(stage, target)
+        except BaseException as error:
+            if os.path.lexists(old) and not os.path.lexists(target):
+                os.rename(old, target)
+            elif os.path.lexists(old):
+                # Somebody else has put a report there meanwhile: the older one is done with.
+                _retire(old, target)
+            if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                _check_target(target, named)
+                continue
+            raise
+        if os.path.lexists(old):
+            _retire(old, target)
+        return
+    raise OSError(errno.EBUSY, "another process keeps writing to it")
+
+
+def _retire(old: Path, target: Path) -> None:
+    """Deletes an older report; entries that its marker does not list are moved to `target` first."""
+    marker = old / MARKER
+    ours = set(marker.read_text(encoding="utf-8").splitlines()) - {MARKER} if marker.is_file() else set()
+
+    def finish() -> None:
+        for entry in list(old.iterdir()):
+            if entry.name in ours and (entry.is_symlink() or not entry.is_dir()):
+                entry.unlink()
+            elif entry != marker:
+                os.rename(entry, _free_name(target / entry.name))
+        # Last, so that nobody ever sees a report of ours without it.
+        marker.unlink(missing_ok=True)
+        old.rmdir()
+
+    try:
+        finish()
+    except KeyboardInterrupt:
+        if old.is_dir():
+            finish()
+        raise
+
+
+def _free_name(path: Path) -> Path:
+    """`path`, or the like of it that nothing has: a user's file never gives way to one of ours."""
+    candidate, number = path, 1
+    while os.path.lexists(candidate):
+        candidate = path.with_name(f"{path.stem}.{number}{path.suffix}")
+        number += 1
+    return candidate

@@ -1,0 +1,333 @@
+"""The tables and lists of the Markdown report: rows of the `Report` as text that is also aligned when plain.
+
+Each function returns finished Markdown of one section, never nothing: an empty table says why it is empty.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from tracekit.analysis.schema import ModuleRow, Report, TypeRow
+from tracekit.messages import N_, Message
+from tracekit.report import view
+from tracekit.report.escape import clean, elide, markdown_cell_code, markdown_code, markdown_text
+from tracekit.report.i18n import DASH, Locale
+from tracekit.report.markdown_table import table
+
+ROWS = 10  # of kernels and of operators
+REGION_ROWS = 20
+PASS_ROWS = 20
+NAME_WIDTH = 96  # of kernels, operators and regions: CSV and JSON hold names whole
+SHAPES_WIDTH = 48
+STACK_WIDTH = 40
+# What most kernels of PyTorch have in their names and what tells none of them apart.
+_NOISE = re.compile(r"^void |at::native::|\(anonymous namespace\)::")
+
+
+def _note(locale: Locale, *notes: Message | str) -> str:
+    """A paragraph under a table."""
+    texts = [note if isinstance(note, str) else locale.message(note, markdown_code) for note in notes]
+    return f"\n\n*{'; '.join(texts)}.*"
+
+
+def _only(locale: Locale, why: Message) -> str:
+    """A section that has nothing but a reason."""
+    return f"{DASH} ({locale.message(why, markdown_code)})"
+
+
+def _name(text: str, width: int = NAME_WIDTH) -> str:
+    return markdown_cell_code(elide(clean(text), width))
+
+
+def module_name(locale: Locale, module: ModuleRow) -> str:
+    """Its path; the root's path is empty."""
+    return markdown_code(module.path) if module.path else f"({locale._('the whole model')})"
+
+
+def range_text(locale: Locale, values: view.Range, unit: str | None) -> str:
+    """`147,450,624`, or with a unit of FLOPs `6.792 GF`; two numbers where a group is not uniform."""
+    if values is None:
+        return DASH
+    shown = [locale.count(int(v)) if unit is None else locale.flops(int(v), unit) for v in values]
+    return " – ".join(dict.fromkeys(shown))
+
+
+def group_label(locale: Locale, groups: Sequence[view.BlockGroup], group: view.BlockGroup) -> str:
+    """The kind of a group of blocks, after its stack where there are several."""
+    kind = _stack(group.kind)
+    return kind if len({g.stack for g in groups}) == 1 else f"{_stack(group.stack)} {kind}"
+
+
+def _stack(stack: str) -> str:
+    return markdown_text(elide(clean(stack), STACK_WIDTH))
+
+
+def _speed_header(report: Report, locale: Locale) -> str:
+    return (
+        locale._("Efficiency (TFLOP/s)")
+        if view.has_gpu(report)
+        else locale._("Efficiency (GFLOP/s, CPU time)")
+    )
+
+
+def block_efficiency(report: Report, locale: Locale) -> str:
+    """Number and efficiency of every block, two blocks a row."""
+    if not report.blocks:
+        return _only(locale, view.why_no_blocks(report))
+    several = len(view.stacks(report)) > 1
+    speeds = [view.block_speed(report, block) for block in report.blocks]
+    pairs = [
+        (f"{_stack(block.stack)} {block.index}" if several else str(block.index), locale.fixed(speed))
+        for block, speed in zip(report.blocks, speeds, strict=True)
+    ]
+    if len(pairs) % 2:
+        pairs.append(("", ""))
+    header = [locale._("Block number"), _speed_header(report, locale)]
+    rows = [[*left, *right] for left, right in zip(pairs[::2], pairs[1::2], strict=True)]
+    text = table(header * 2, rows, "lrlr" if several else "rrrr")
+    if None not in speeds:
+        return text
+    why = (
+        view.why_no_flops(report)
+        if report.flops.matrix is None
+        else N_("no matrix FLOPs were seen in this block, or no time")
+    )
+    return text + _note(locale, f"{DASH}: {locale.message(why, markdown_code)}")
+
+
+def block_kinds(report: Report, locale: Locale, groups: Sequence[view.BlockGroup]) -> str:
+    """Facts of the blocks by kind; empty without blocks."""
+    if not groups:
+        return ""
+    _ = locale._
+    several = len({group.stack for group in groups}) > 1
+    headers = [
+        *([_("Stack")] if several else []),
+        _("Kind"),
+        _("Blocks"),
+        _("Parameters"),
+        _("FLOPs of the block"),
+        "attention",
+        "FFN",
+        "mixer",
+        _("GPU time (ms)") if view.has_gpu(report) else _("CPU time (ms)"),
+    ]
+    rows = [
+        [
+            *([_stack(group.stack)] if several else []),
+            _stack(group.kind),
+            locale.count(group.blocks),
+            range_text(locale, group.parameters, None),
+            range_text(locale, group.matrix_flops, "F"),
+            *(
+                range_text(locale, part, "F")
+                for part in (group.attention_flops, group.ffn_flops, group.mixer_flops)
+            ),
+            _range_ms(locale, group.time_us),
+        ]
+        for group in groups
+    ]
+    basis = N_("per block and pass; two numbers are the least and the greatest of a kind")
+    whole = N_("per block, over the whole trace; two numbers are the least and the greatest of a kind")
+    notes: list[Message | str] = [basis if view.is_per_pass(report) else whole]
+    if report.flops.matrix is None:
+        notes.append(f"{DASH}: {locale.message(view.why_no_flops(report), markdown_code)}")
+    elif any(DASH in row for row in rows):
+        notes.append(f"{DASH}: {_('the trace does not say')}")
+    return table(headers, rows, "l" * (1 + several) + "r" * 7) + _note(locale, *notes)
+
+
+def _range_ms(locale: Locale, values: view.Range) -> str:
+    return DASH if values is None else " – ".join(dict.fromkeys(locale.milliseconds(us) for us in values))
+
+
+def types(report: Report, locale: Locale) -> str:
+    """Self time of the module types over the whole trace; on a GPU it adds up to the GPU time."""
+    timed = view.types_by_time(report)
+    if not timed:
+        return _only(locale, view.why_no_modules())
+    _, on_gpu = locale._, view.has_gpu(report)
+    headers = [
+        _("Type"),
+        _("Count"),
+        _("Total GPU time (ms)") if on_gpu else _("Total CPU time (ms)"),
+        _("Mean (ms)"),
+    ]
+    rows = [
+        [
+            _type_name(locale, row),
+            locale.count(row.modules) if row.kind == "modules" else DASH,
+            locale.milliseconds(us),
+            locale.milliseconds(us / row.calls, 4) if row.calls else DASH,
+        ]
+        for row, us in timed
+    ]
+    passes = report.time.passes
+    over = locale.ngettext("{n} pass", "{n} passes", passes) if passes else _("no pass was found")
+    notes: list[Message | str] = [
+        _("self time, without that of modules inside, over the whole trace ({passes})").format(passes=over),
+        _("count: modules; mean: per call"),
+    ]
+    if on_gpu:
+        if any(row.kind != "modules" for row, _us in timed):
+            notes.append(_("{dash}: is no module, has no calls").format(dash=DASH))
+        rows.append([f"**{_('Total')}**", "", locale.milliseconds(report.time.gpu_time_us), ""])
+    if not report.modules:
+        notes.append(view.why_no_modules())
+    return table(headers, rows, "lrrr") + _note(locale, *notes)
+
+
+def _type_name(locale: Locale, row: TypeRow) -> str:
+    label = view.type_label(row)
+    return (
+        locale.message(label)
+        if isinstance(label, Message)
+        else markdown_text(elide(clean(label), NAME_WIDTH))
+    )
+
+
+def slowest(report: Report, locale: Locale, top: int) -> str:
+    """The modules with most self time."""
+    timed = view.slowest_modules(report, top)
+    if not timed:
+        return _only(locale, view.why_no_modules())
+    lines = []
+    for module, us in timed:
+        kind = f" ({markdown_text(elide(clean(module.type), NAME_WIDTH))})" if module.type else ""
+        lines.append(f"- {locale.milliseconds(us)} {locale._('ms')} — {module_name(locale, module)}{kind}")
+    return "\n".join(lines) + _note(locale, view.self_time_basis(report, locale))
+
+
+def accounting(report: Report, locale: Locale) -> str:
+    """The split of the GPU time, which adds up to 100 %."""
+    if not view.has_gpu(report):
+        return _only(locale, view.why_no_gpu())
+    _, split = locale._, report.accounting
+    shares = {name: getattr(split, name) for name in view.KIND_LABELS}
+    percentages = view.percentages([share.us for share in shares.values()])
+    rows = [
+        [
+            locale.message(view.KIND_LABELS[name]),
+            locale.count(share.events),
+            locale.milliseconds(share.us),
+            locale.rounded_percentage(percentage, share.us == 0),
+        ]
+        for (name, share), percentage in zip(shares.items(), percentages, strict=True)
+    ]
+    total = locale.with_percent_sign(locale.fixed(100.0, 1))
+    rows.append(
+        [f"**{_('Total')}**", locale.count(split.gpu_events), locale.milliseconds(split.gpu_time_us), total]
+    )
+    return table([_("Launched by"), _("GPU events"), _("GPU time (ms)"), _("Share")], rows, "lrrr")
+
+
+def passes(report: Report, locale: Locale) -> str:
+    """The passes one by one; of many the first, the last and the outliers."""
+    if not report.passes:
+        return _only(locale, view.why_no_passes())
+    _, on_gpu = locale._, view.has_gpu(report)
+    headers = [_("Pass"), _("Wall (ms)")]
+    headers += [_("GPU time (ms)"), _("Busy (ms)"), _("Idle (ms)")] if on_gpu else [_("CPU time (ms)")]
+    headers.append(_("Remark"))
+    rows = []
+    for row in view.folded_passes(report.passes, PASS_ROWS):
+        if isinstance(row, int):
+            more = locale.ngettext("{n} more", "{n} more", row)
+            rows.append(["…", *[""] * (len(headers) - 2), more])
+            continue
+        times = (row.gpu_time_us, row.gpu_busy_us, row.gpu_idle_us) if on_gpu else (row.cpu_time_us,)
+        remark = _("outlier") if row.outlier else ""
+        rows.append([str(row.index), *(locale.milliseconds(us) for us in (row.wall_us, *times)), remark])
+    text = table(headers, rows, "r" * (len(headers) - 1) + "l")
+    if not on_gpu:
+        return text
+    return text + _note(locale, N_("busy and idle: between the pass's first and last GPU event"))
+
+
+def kernels(report: Report, locale: Locale) -> str:
+    """The kernels, copies and fills with most GPU time."""
+    if not report.kernels:
+        return _only(locale, view.why_no_gpu())
+    _, total = locale._, report.time.gpu_time_us
+    ranked = sorted(report.kernels, key=lambda row: -row.gpu_time_us)[:ROWS]
+    rows = [
+        [
+            _name(_NOISE.sub("", row.name)),
+            locale.count(row.calls),
+            locale.milliseconds(row.gpu_time_us),
+            locale.percent(row.gpu_time_us / total) if total else DASH,
+            locale.fixed(row.mean_us),
+        ]
+        for row in ranked
+    ]
+    headers = [_("Kernel"), _("Calls"), _("GPU time (ms)"), _("Share"), _("Mean (µs)")]
+    return table(headers, rows, "lrrrr")
+
+
+def ops(report: Report, locale: Locale) -> str:
+    """The operators with the most matrix FLOPs, all calls together."""
+    counted = [(row, row.matrix_flops) for row in report.ops if row.matrix_flops]
+    if not counted:
+        return _only(locale, view.why_no_flops(report))
+    _, on_gpu = locale._, view.has_gpu(report)
+    rows = []
+    for row, flops in sorted(counted, key=lambda pair: -pair[1])[:ROWS]:
+        time = row.gpu_time_us if on_gpu else row.cpu_time_us
+        speed = row.tflops if on_gpu else flops / time / 1e3 if time else None
+        shapes = _name(row.shapes, SHAPES_WIDTH) if row.shapes else DASH
+        figures = (locale.flops(flops, "F"), locale.milliseconds(time), locale.fixed(speed))
+        rows.append([_name(row.name), shapes, locale.count(row.calls), *figures])
+    time_header = _("GPU time (ms)") if on_gpu else _("CPU time (ms)")
+    speed_header = "TFLOP/s" if on_gpu else _("GFLOP/s, CPU time")
+    headers = [_("Operator"), _("Shapes"), _("Calls"), "FLOPs", time_header, speed_header]
+    text = table(headers, rows, "llrrrr")
+    if any(DASH in row for row in rows):
+        return text + _note(locale, f"{DASH}: {_('no GPU time was seen for this operator')}")
+    return text
+
+
+def regions(report: Report, locale: Locale) -> str:
+    """The user's own ranges."""
+    if not report.regions:
+        return _only(locale, N_("the trace has no record_function ranges of the user's own"))
+    _, on_gpu = locale._, view.has_gpu(report)
+    rows = [
+        [
+            _name(row.name),
+            locale.count(row.calls),
+            locale.milliseconds(row.cpu_time_us),
+            *([locale.milliseconds(row.gpu_time_us)] if on_gpu else []),
+        ]
+        for row in report.regions[:REGION_ROWS]
+    ]
+    headers = [_("Region"), _("Calls"), _("CPU time (ms)"), *([_("GPU time (ms)")] if on_gpu else [])]
+    text = table(headers, rows, "lrrr"[: len(headers)])
+    rest = len(report.regions) - len(rows)
+    return text + _note(locale, locale.ngettext("{n} more", "{n} more", rest)) if rest > 0 else text
+
+
+def findings(report: Report, locale: Locale) -> str:
+    """What should be known or could be changed, worst first."""
+    if not report.findings:
+        return locale._("Nothing stands out.")
+    lines = []
+    for finding in report.findings:
+        severity = view.SEVERITIES.get(finding.severity)
+        label = locale.message(severity) if severity is not None else markdown_text(finding.severity)
+        subject = f"{markdown_code(finding.module)}: " if finding.module else ""
+        evidence, advice = (
+            locale.message(text, markdown_code).rstrip(".") for text in (finding.evidence, finding.advice)
+        )
+        gain = ""
+        if finding.gain_us is not None:
+            gain = " " + locale._("Gain: up to {time}.").format(time=locale.duration(finding.gain_us))
+        lines.append(f"- **{label}** — {subject}{evidence}. {view.sentence(advice)}.{gain}")
+    return "\n".join(lines)
+
+
+def lacks(report: Report, locale: Locale) -> str:
+    """What the trace lacks, and what was wrong with it."""
+    messages = [*view.missing(report), *report.trace.warnings]
+    texts = dict.fromkeys(locale.message(message, markdown_code) for message in messages)
+    return "\n".join(f"- {text}" for text in texts) or locale._("Nothing.")
