@@ -46,8 +46,11 @@ def module(
         "gpu_self_time_us": 2 * us,
         "gpu_backward_time_us": None,
         "gpu_time_per_pass_us": us,
+        "gpu_self_time_per_pass_us": us,
         "cpu_time_us": 2 * us,
+        "cpu_self_time_us": 2 * us,
         "cpu_time_per_pass_us": us,
+        "cpu_self_time_per_pass_us": us,
         "slowest_call_us": us,
         "median_call_us": us,
         "parameters": None,
@@ -75,15 +78,21 @@ def block(index: int, kind: str, us: float, flops: int | None, tflops: float | N
         "gpu_time_us": 2 * us,
         "gpu_time_per_pass_us": us,
         "cpu_time_us": 2 * us,
+        "cpu_time_per_pass_us": us,
         "matrix_flops": total,
         "attention_flops": None if total is None else 0,
         "ffn_flops": None if total is None else 0,
         "mixer_flops": None if total is None else 0,
         "matrix_flops_per_pass": flops,
+        "attention_flops_per_pass": None if total is None else 0,
+        "ffn_flops_per_pass": None if total is None else 0,
+        "mixer_flops_per_pass": None if total is None else 0,
         "tflops": tflops,
+        "cpu_gflops": None,
     }
     if part:
         fields[part] = total
+        fields[f"{part}_per_pass"] = flops
     return BlockRow(**{**fields, **more})
 
 
@@ -164,6 +173,7 @@ def hybrid() -> Report:
                 "Head",
                 2000.0,
                 gpu_self_time_us=1000.0,
+                gpu_self_time_per_pass_us=500.0,
             ),
         ),
         types=(
@@ -197,6 +207,7 @@ def hybrid() -> Report:
                 vector_flops=None,
                 bytes=2_000_000,
                 tflops=143.277,
+                cpu_gflops=None,
                 bound_us=700.0,
             ),
         ),
@@ -264,9 +275,10 @@ def cpu_only() -> Report:
         "Block",
         0.0,
         cpu_time_us=4000.0,
+        cpu_self_time_us=1000.0,
         cpu_time_per_pass_us=2000.0,
+        cpu_self_time_per_pass_us=500.0,
         kernels=0,
-        gpu_time_per_pass_us=0.0,
     )
     child = changed(
         cpu_module,
@@ -274,9 +286,16 @@ def cpu_only() -> Report:
         type="Linear",
         parent="layers.0",
         cpu_time_us=3000.0,
+        cpu_self_time_us=3000.0,
         cpu_time_per_pass_us=1500.0,
+        cpu_self_time_per_pass_us=1500.0,
     )
-    one = block(0, "mlp", 0.0, 500_000, None, path="layers.0", stack="layers", cpu_time_us=4000.0)
+    one = changed(
+        block(0, "mlp", 0.0, 500_000, None, path="layers.0", stack="layers"),
+        cpu_time_us=4000.0,
+        cpu_time_per_pass_us=2000.0,
+        cpu_gflops=0.25,
+    )
     cpu_pass = changed(one_pass(0), kernels=0, gpu_time_us=0.0, gpu_busy_us=0.0, gpu_idle_us=0.0)
     return changed(
         report,

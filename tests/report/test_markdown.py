@@ -186,7 +186,7 @@ def test_a_tiny_share_is_not_nothing():
 
 def test_a_module_outside_every_pass_is_not_listed_per_pass():
     report = build.hybrid()
-    loose = build.module("loose", "Linear", 9.0, gpu_time_per_pass_us=None)
+    loose = build.module("loose", "Linear", 9.0, gpu_time_per_pass_us=None, gpu_self_time_per_pass_us=None)
     text = markdown(build.changed(report, modules=(*report.modules, loose)))
     assert "`loose`" not in section(text, "## Slowest modules (20)")
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tracekit.analysis import findings, module_rows, work_rows
 from tracekit.analysis.busy import occupancy
-from tracekit.analysis.device import find_device
+from tracekit.analysis.device import find_device, ran_on_cpu
 from tracekit.analysis.model_card import latency_us, model_card, parameters_of
 from tracekit.analysis.module_totals import total_by_module
 from tracekit.analysis.op_costs import OpCosts, cost_ops
@@ -53,7 +53,8 @@ def analyze(
     accounting = _accounting(trace, attribution)
     passes = work_rows.pass_rows(trace, attribution, costs)
     time = _time(trace, passes)
-    flops = _flops(costs, passes, time)
+    on_cpu = ran_on_cpu(trace)
+    flops = _flops(costs, passes, time, timed=on_cpu or accounting.gpu_events > 0)
     modules = module_rows.module_rows(attribution, totals, blocks, parameters, costs.has_shapes)
     return Report(
         trace=info,
@@ -65,9 +66,9 @@ def analyze(
         passes=passes,
         modules=modules,
         types=module_rows.type_rows(attribution, totals, accounting, costs.has_shapes),
-        blocks=module_rows.block_rows(attribution, totals, blocks, parameters, costs.has_shapes),
+        blocks=module_rows.block_rows(attribution, totals, blocks, parameters, costs.has_shapes, on_cpu),
         kernels=work_rows.kernel_rows(trace),
-        ops=work_rows.op_rows(trace, attribution, costs),
+        ops=work_rows.op_rows(trace, attribution, costs, on_cpu),
         regions=work_rows.region_rows(trace, attribution),
         findings=findings.find(info, device, accounting, flops, passes, modules),
     )
@@ -109,7 +110,8 @@ def _time(trace: Trace, passes: tuple[Pass, ...]) -> Time:
     )
 
 
-def _flops(costs: OpCosts, passes: tuple[Pass, ...], time: Time) -> Flops:
+def _flops(costs: OpCosts, passes: tuple[Pass, ...], time: Time, timed: bool) -> Flops:
+    """`timed`: the times of passes are those of the device that computed."""
     if not costs.has_shapes:
         return Flops(
             matrix=None,
@@ -128,7 +130,7 @@ def _flops(costs: OpCosts, passes: tuple[Pass, ...], time: Time) -> Flops:
     per_pass = [one.matrix_flops for one in passes if one.matrix_flops is not None]
     matrix_per_pass = round(statistics.median(per_pass)) if per_pass else None
     basis = "latency" if time.latency_us else "pass_wall" if time.pass_wall_us else None
-    duration = time.latency_us or time.pass_wall_us
+    duration = (time.latency_us or time.pass_wall_us) if timed else None
     return Flops(
         matrix=int(costs.matrix.sum()),
         vector=None,
@@ -140,5 +142,5 @@ def _flops(costs: OpCosts, passes: tuple[Pass, ...], time: Time) -> Flops:
         achieved_tflops=int(costs.matrix[launched].sum()) / inside / 1000 if inside else None,
         peak_share=at_peak / inside if inside and np.isfinite(at_peak) else None,
         headline_tflops=matrix_per_pass / duration / 1e6 if matrix_per_pass and duration else None,
-        headline_basis=basis if matrix_per_pass else None,
+        headline_basis=basis if matrix_per_pass and duration else None,
     )

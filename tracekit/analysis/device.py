@@ -36,6 +36,15 @@ def find_device(
     return device, spec
 
 
+def ran_on_cpu(trace: Trace) -> bool:
+    """Whether capture says that the model ran on the CPU.
+
+    A trace without GPU events alone does not: a GPU may have worked unrecorded, and then the CPU times of
+    ops are those of launches.
+    """
+    return not len(trace.gpu_events) and _captured_device(trace).get("type") == "cpu"
+
+
 def _why_unknown(name: str | None, has_gpu: bool) -> Message:
     if not has_gpu:
         return N_("there are no GPU events in the trace, so there is no GPU to compare with")
@@ -59,11 +68,15 @@ def _recorded_device(trace: Trace) -> tuple[str | None, int | None]:
     names = {row.get("name") for row in known}
     row = by_id.get(number) or (known[0] if len(names) == 1 else None)
     if row is None:
-        capture = trace.metadata.get("tracekit")
-        stored = capture.get("device") if isinstance(capture, dict) else None
-        row = stored if isinstance(stored, dict) else {}
+        row = _captured_device(trace)
     name, memory = row.get("name"), row.get("totalGlobalMem", row.get("memory_bytes"))
     return (
         name if isinstance(name, str) and name.strip() else None,
         memory if isinstance(memory, int) else None,
     )
+
+
+def _captured_device(trace: Trace) -> dict[str, Any]:
+    capture = trace.metadata.get("tracekit")
+    device = capture.get("device") if isinstance(capture, dict) else None
+    return device if isinstance(device, dict) else {}

@@ -11,7 +11,11 @@ from tracekit.analysis.module_totals import ModuleTotals, PerPass, total_by_labe
 from tracekit.analysis.schema import Accounting, BlockRow, ModuleRow, TypeRow
 from tracekit.attribution import NOBODY, Attribution, Block, Module, parts_of_block
 
-_FFN_PARTS = ("mlp", "moe")
+_PART_GROUPS = {
+    "attention": ("attention",),
+    "ffn": ("mlp", "moe"),
+    "mixer": ("mamba", "linear_attention", "convolution"),
+}
 
 
 def module_rows(
@@ -30,8 +34,15 @@ def module_rows(
             depth[index] = depth[module.parent] + 1
             if index not in block_of and module.parent in block_of:
                 block_of[index] = block_of[module.parent]
-    gpu_median = _median_us(totals.gpu_time_per_pass)
-    cpu_median = _median_us(totals.cpu_time_per_pass)
+    gpu_median, gpu_self_median, cpu_median, cpu_self_median = map(
+        _median_us,
+        (
+            totals.gpu_time_per_pass,
+            totals.gpu_self_time_per_pass,
+            totals.cpu_time_per_pass,
+            totals.cpu_self_time_per_pass,
+        ),
+    )
     order = np.lexsort((-totals.cpu_time, -totals.gpu_time))
     return tuple(
         ModuleRow(
@@ -47,8 +58,11 @@ def module_rows(
             gpu_self_time_us=int(totals.gpu_self_time[i]) / 1000,
             gpu_backward_time_us=None,
             gpu_time_per_pass_us=gpu_median[i],
+            gpu_self_time_per_pass_us=gpu_self_median[i],
             cpu_time_us=int(totals.cpu_time[i]) / 1000,
+            cpu_self_time_us=int(totals.cpu_self_time[i]) / 1000,
             cpu_time_per_pass_us=cpu_median[i],
+            cpu_self_time_per_pass_us=cpu_self_median[i],
             slowest_call_us=int(totals.slowest_call[i]) / 1000,
             median_call_us=float(totals.median_call[i]) / 1000,
             parameters=_parameters(modules[i], parameters),
@@ -127,19 +141,23 @@ def block_rows(
     blocks: Sequence[Block],
     parameters: Mapping[int, int],
     has_shapes: bool,
+    on_cpu: bool,
 ) -> tuple[BlockRow, ...]:
-    """One row per block, by stack and index."""
+    """One row per block, by stack and index; `on_cpu`: the model ran on the CPU."""
     modules = attribution.tree.modules
-    gpu_median = _median_us(totals.gpu_time_per_pass)
+    gpu_median, cpu_median = _median_us(totals.gpu_time_per_pass), _median_us(totals.cpu_time_per_pass)
     matrix_median = _median_over_passes(totals.matrix_per_pass)
     rows = []
     for block in blocks:
         i = block.module
-        flops = {"attention": 0, "ffn": 0, "mixer": 0}
+        flops = dict.fromkeys(_PART_GROUPS, 0)
+        flops_per_pass = dict.fromkeys(_PART_GROUPS, 0)
         for module, part in parts_of_block(modules, i).items():
-            group = part if part == "attention" else "ffn" if part in _FFN_PARTS else "mixer"
+            group = next(name for name, parts in _PART_GROUPS.items() if part in parts)
             flops[group] += int(totals.matrix[module])
-        median = matrix_median[i]
+            flops_per_pass[group] += round(matrix_median[module] or 0)
+        has_passes = has_shapes and matrix_median[i] is not None
+        matrix, cpu_time = int(totals.matrix[i]), int(totals.cpu_time[i])
         rows.append(
             BlockRow(
                 stack=block.stack,
@@ -151,13 +169,18 @@ def block_rows(
                 parameters=_parameters(modules[i], parameters),
                 gpu_time_us=int(totals.gpu_time[i]) / 1000,
                 gpu_time_per_pass_us=gpu_median[i],
-                cpu_time_us=int(totals.cpu_time[i]) / 1000,
-                matrix_flops=int(totals.matrix[i]) if has_shapes else None,
+                cpu_time_us=cpu_time / 1000,
+                cpu_time_per_pass_us=cpu_median[i],
+                matrix_flops=matrix if has_shapes else None,
                 attention_flops=flops["attention"] if has_shapes else None,
                 ffn_flops=flops["ffn"] if has_shapes else None,
                 mixer_flops=flops["mixer"] if has_shapes else None,
-                matrix_flops_per_pass=round(median) if has_shapes and median is not None else None,
+                matrix_flops_per_pass=round(matrix_median[i] or 0) if has_passes else None,
+                attention_flops_per_pass=flops_per_pass["attention"] if has_passes else None,
+                ffn_flops_per_pass=flops_per_pass["ffn"] if has_passes else None,
+                mixer_flops_per_pass=flops_per_pass["mixer"] if has_passes else None,
                 tflops=_tflops(totals, i) if has_shapes else None,
+                cpu_gflops=matrix / cpu_time if on_cpu and matrix and cpu_time else None,
             )
         )
     return tuple(rows)

@@ -33,8 +33,10 @@ class ModuleTotals:
     slowest_call: Ints
     median_call: PerPass
     gpu_time_per_pass: PerPass  # [module, pass]
-    cpu_time_per_pass: PerPass  # [module, pass]
-    matrix_per_pass: PerPass  # [module, pass]
+    gpu_self_time_per_pass: PerPass
+    cpu_time_per_pass: PerPass
+    cpu_self_time_per_pass: PerPass
+    matrix_per_pass: PerPass
     scope_gpu_time: Ints  # per scope, with children
     scope_gpu_events: Ints
     scope_matrix: Ints
@@ -79,15 +81,16 @@ def total_by_module(trace: Trace, attribution: Attribution, costs: OpCosts) -> M
     def by_module(values: Ints, where: Mask = top) -> Ints:
         return np.bincount(module[where], values[where], count).astype(np.int64)
 
+    everywhere = np.ones(scope_count, np.bool_)
     passes = len(attribution.passes)
-    in_pass = top & (attribution.scope_pass != NOBODY)
+    of_a_pass = attribution.scope_pass != NOBODY
 
-    def by_module_and_pass(values: Ints) -> PerPass:
-        cell = module[in_pass] * passes + attribution.scope_pass[in_pass]
-        sums = np.bincount(cell, values[in_pass].astype(np.float64), count * passes)
+    def by_module_and_pass(values: Ints, where: Mask = top) -> PerPass:
+        at = where & of_a_pass
+        cell = module[at] * passes + attribution.scope_pass[at]
+        sums = np.bincount(cell, values[at].astype(np.float64), count * passes)
         return np.asarray(sums.reshape(count, passes), np.float64)
 
-    everywhere = np.ones(scope_count, np.bool_)
     slowest, median = _calls(module, cpu, count)
     return ModuleTotals(
         calls=np.bincount(module, minlength=count),
@@ -101,7 +104,9 @@ def total_by_module(trace: Trace, attribution: Attribution, costs: OpCosts) -> M
         slowest_call=slowest,
         median_call=median,
         gpu_time_per_pass=by_module_and_pass(gpu),
+        gpu_self_time_per_pass=by_module_and_pass(gpu_self, everywhere),
         cpu_time_per_pass=by_module_and_pass(cpu),
+        cpu_self_time_per_pass=by_module_and_pass(cpu_self, everywhere),
         matrix_per_pass=by_module_and_pass(matrix),
         scope_gpu_time=gpu,
         scope_gpu_events=gpu_events,

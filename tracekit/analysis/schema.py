@@ -120,8 +120,11 @@ class ModuleRow(Row, frozen=True):
     gpu_self_time_us: float
     gpu_backward_time_us: float | None
     gpu_time_per_pass_us: float | None  # median over passes
+    gpu_self_time_per_pass_us: float | None
     cpu_time_us: float
+    cpu_self_time_us: float
     cpu_time_per_pass_us: float | None
+    cpu_self_time_per_pass_us: float | None
     slowest_call_us: float  # CPU time of its slowest call …
     median_call_us: float  # … and of its median call
     parameters: int | None  # its own and its children's
@@ -158,12 +161,17 @@ class BlockRow(Row, frozen=True):
     gpu_time_us: float
     gpu_time_per_pass_us: float | None
     cpu_time_us: float
+    cpu_time_per_pass_us: float | None
     matrix_flops: int | None
     attention_flops: int | None
     ffn_flops: int | None
     mixer_flops: int | None  # Mamba, convolution, linear attention
     matrix_flops_per_pass: int | None
+    attention_flops_per_pass: int | None
+    ffn_flops_per_pass: int | None
+    mixer_flops_per_pass: int | None
     tflops: float | None
+    cpu_gflops: float | None  # matrix FLOPs ÷ CPU time, where the model ran on the CPU
 
 
 class KernelRow(Row, frozen=True):
@@ -189,6 +197,7 @@ class OpRow(Row, frozen=True):
     vector_flops: int | None
     bytes: int | None
     tflops: float | None
+    cpu_gflops: float | None  # matrix FLOPs ÷ CPU time, where the model ran on the CPU
     bound_us: float | None
 
 
@@ -204,7 +213,7 @@ class Finding(Row, frozen=True):
     severity: str  # "high", "medium", "low", "note"
     module: str | None
     evidence: Message
-    gain_us: float | None
+    gain_us: float | None  # per pass
     advice: Message
 
 

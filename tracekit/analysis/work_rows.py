@@ -89,8 +89,11 @@ def _groups(key: Ints, values: Ints) -> list[tuple[int, Ints]]:
     return list(zip(distinct.tolist(), np.split(values[order], first[1:]), strict=True)) if len(key) else []
 
 
-def op_rows(trace: Trace, attribution: Attribution, costs: OpCosts) -> tuple[OpRow, ...]:
-    """One row per op name with shapes and types; FLOPs and bytes where it is the op that counts."""
+def op_rows(trace: Trace, attribution: Attribution, costs: OpCosts, on_cpu: bool) -> tuple[OpRow, ...]:
+    """One row per op name with shapes and types; FLOPs and bytes where it is the op that counts.
+
+    `on_cpu`: the model ran on the CPU.
+    """
     ops = attribution.ops
     kinds: dict[tuple[str, str | None, str | None], list[int]] = defaultdict(list)
     for code in np.unique(ops.signature).tolist():
@@ -131,6 +134,7 @@ def op_rows(trace: Trace, attribution: Attribution, costs: OpCosts) -> tuple[OpR
             vector_flops=None,
             bytes=traffic[i] if counted[i] and not unsized[i] else None,
             tflops=launched[i] / launched_time[i] / 1000 if launched_time[i] else None,
+            cpu_gflops=matrix[i] / cpu[i] if on_cpu and matrix[i] and cpu[i] else None,
             bound_us=float(bound[i]) / 1000 if counted[i] and np.isfinite(bound[i]) else None,
         )
         for i, (name, shapes, dtypes) in enumerate(kinds)

@@ -89,8 +89,8 @@ def block_efficiency(report: Report, locale: Locale) -> str:
     if None not in speeds:
         return text
     why = (
-        view.why_no_flops(report)
-        if report.flops.matrix is None
+        view.why_no_speed(report)
+        if report.flops.matrix is None or not view.has_gpu(report)
         else N_("no matrix FLOPs were seen in this block, or no time")
     )
     return text + _note(locale, f"{DASH}: {locale.message(why, markdown_code)}")
@@ -274,7 +274,7 @@ def ops(report: Report, locale: Locale) -> str:
     rows = []
     for row, flops in sorted(counted, key=lambda pair: -pair[1])[:ROWS]:
         time = row.gpu_time_us if on_gpu else row.cpu_time_us
-        speed = row.tflops if on_gpu else flops / time / 1e3 if time else None
+        speed = row.tflops if on_gpu else row.cpu_gflops
         shapes = _name(row.shapes, SHAPES_WIDTH) if row.shapes else DASH
         figures = (locale.flops(flops, "F"), locale.milliseconds(time), locale.fixed(speed))
         rows.append([_name(row.name), shapes, locale.count(row.calls), *figures])
@@ -283,7 +283,8 @@ def ops(report: Report, locale: Locale) -> str:
     headers = [_("Operator"), _("Shapes"), _("Calls"), "FLOPs", time_header, speed_header]
     text = table(headers, rows, "llrrrr")
     if any(DASH in row for row in rows):
-        return text + _note(locale, f"{DASH}: {_('no GPU time was seen for this operator')}")
+        why = N_("no GPU time was seen for this operator") if on_gpu else view.why_no_speed(report)
+        return text + _note(locale, f"{DASH}: {locale.message(why, markdown_code)}")
     return text
 
 

@@ -7,7 +7,7 @@ the numbers are those of the report.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -35,41 +35,17 @@ def title(report: Report) -> str:
 
 def slowest_modules(report: Report, top: int) -> list[tuple[ModuleRow, float]]:
     """The `top` modules of most self time, with that time in µs (`is_per_pass`), without its children's."""
-    own_time = _gpu_self_time(report) if has_gpu(report) else _cpu_self_time(report)
-    timed = [(module, own_time(module)) for module in report.modules]
-    shown = [(module, us) for module, us in timed if us > 0]
+    timed = [(module, _self_time_us(report, module)) for module in report.modules]
+    shown = [(module, us) for module, us in timed if us]
     return sorted(shown, key=lambda pair: (-pair[1], pair[0].path))[:top]
 
 
-def _gpu_self_time(report: Report) -> Callable[[ModuleRow], float]:
-    def own_time(module: ModuleRow) -> float:
-        per_pass = module.gpu_time_per_pass_us
-        if not is_per_pass(report):
-            return module.gpu_self_time_us
-        # A module that ran outside of every pass has no time per pass.
-        if not per_pass or not module.gpu_time_us:
-            return 0.0
-        return per_pass * (module.gpu_self_time_us / module.gpu_time_us)
-
-    return own_time
-
-
-def _cpu_self_time(report: Report) -> Callable[[ModuleRow], float]:
-    in_children: dict[str, float] = defaultdict(float)
-    for module in report.modules:
-        if module.parent is not None:
-            in_children[module.parent] += module.cpu_time_us
-
-    def own_time(module: ModuleRow) -> float:
-        own = max(0.0, module.cpu_time_us - in_children[module.path])
-        per_pass = module.cpu_time_per_pass_us
-        if not is_per_pass(report):
-            return own
-        if not per_pass or not module.cpu_time_us:
-            return 0.0
-        return per_pass * (own / module.cpu_time_us)
-
-    return own_time
+def _self_time_us(report: Report, module: ModuleRow) -> float:
+    if has_gpu(report):
+        own = module.gpu_self_time_per_pass_us if is_per_pass(report) else module.gpu_self_time_us
+    else:
+        own = module.cpu_self_time_per_pass_us if is_per_pass(report) else module.cpu_self_time_us
+    return own or 0.0
 
 
 def types_by_time(report: Report) -> list[tuple[TypeRow, float]]:
@@ -102,19 +78,12 @@ def block_time_us(report: Report, block: BlockRow) -> float | None:
     """GPU time, or CPU time without a GPU, of a block (`is_per_pass`)."""
     if has_gpu(report):
         return block.gpu_time_per_pass_us if is_per_pass(report) else block.gpu_time_us
-    if not is_per_pass(report):
-        return block.cpu_time_us
-    per_pass = next((m.cpu_time_per_pass_us for m in report.modules if m.path == block.path), None)
-    return block.cpu_time_us / report.time.passes if per_pass is None else per_pass
+    return block.cpu_time_per_pass_us if is_per_pass(report) else block.cpu_time_us
 
 
 def block_speed(report: Report, block: BlockRow) -> float | None:
-    """TFLOP/s of a block on the GPU; without a GPU matrix FLOPs ÷ CPU time, in GFLOP/s."""
-    if has_gpu(report):
-        return block.tflops
-    if not block.matrix_flops or not block.cpu_time_us:
-        return None
-    return block.matrix_flops / block.cpu_time_us / 1e3
+    """TFLOP/s of a block on the GPU; of a model that ran on the CPU, GFLOP/s."""
+    return block.tflops if has_gpu(report) else block.cpu_gflops
 
 
 @dataclass(frozen=True)
@@ -144,10 +113,18 @@ def block_groups(report: Report) -> list[BlockGroup]:
             kind=kind,
             blocks=len(rows),
             parameters=_range(row.parameters for row in rows),
-            matrix_flops=_range(_flops_per_pass(row, row.matrix_flops) for row in rows),
-            attention_flops=_range(_flops_per_pass(row, row.attention_flops) for row in rows),
-            ffn_flops=_range(_flops_per_pass(row, row.ffn_flops) for row in rows),
-            mixer_flops=_range(_flops_per_pass(row, row.mixer_flops) for row in rows),
+            matrix_flops=_range(
+                row.matrix_flops_per_pass if is_per_pass(report) else row.matrix_flops for row in rows
+            ),
+            attention_flops=_range(
+                row.attention_flops_per_pass if is_per_pass(report) else row.attention_flops for row in rows
+            ),
+            ffn_flops=_range(
+                row.ffn_flops_per_pass if is_per_pass(report) else row.ffn_flops for row in rows
+            ),
+            mixer_flops=_range(
+                row.mixer_flops_per_pass if is_per_pass(report) else row.mixer_flops for row in rows
+            ),
             time_us=_range(block_time_us(report, row) for row in rows),
             speed=_range(block_speed(report, row) for row in rows),
         )
@@ -159,13 +136,6 @@ def range_of(group: BlockGroup, field: str) -> Range:
     """One of the ranges of a group by its name."""
     values: Range = getattr(group, field)
     return values
-
-
-def _flops_per_pass(block: BlockRow, flops: int | None) -> int | None:
-    """The part of a block's matrix FLOPs per pass that `flops`, a total, is of its total."""
-    if flops is None or not block.matrix_flops or block.matrix_flops_per_pass is None:
-        return flops
-    return flops * block.matrix_flops_per_pass // block.matrix_flops
 
 
 def _range(values: Iterable[float | None]) -> Range:
@@ -262,15 +232,22 @@ def why_no_flops(report: Report) -> Message:
     return N_("no operator with known matrix FLOPs")
 
 
+def why_no_speed(report: Report) -> Message:
+    """Why FLOP/s of blocks and operators are unknown."""
+    if report.flops.matrix is not None and not has_gpu(report):
+        return N_("without GPU events it is not known what computed, and in which time")
+    return why_no_flops(report)
+
+
 def why_no_passes() -> Message:
     return N_("no pass was found in the trace")
 
 
 def why_no_pass_flops(report: Report) -> Message:
-    """Why matrix FLOPs of a pass are unknown."""
+    """Why matrix FLOPs of a pass, or its FLOP/s, are unknown."""
     if report.flops.matrix is not None and not report.time.passes:
         return why_no_passes()
-    return why_no_flops(report)
+    return why_no_speed(report) if report.flops.matrix_per_pass else why_no_flops(report)
 
 
 def why_no_model_field(report: Report) -> Message:
