@@ -1,0 +1,108 @@
+"""Every command and every line of Python that the README shows runs as it stands there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+COMMANDS = [line for block in blocks("bash") for line in block.splitlines() if line]
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A copy of what the commands need, so that they write nothing into the repository."""
+    for name in ("scripts", "sample_traces", "tracekit", "pyproject.toml", "README.md", "LICENSE"):
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, tmp_path / name)
+    return tmp_path
+
+
+def test_the_commands_are_those_that_are_tested() -> None:
+    programs = [shlex.split(command)[:2] for command in COMMANDS]
+    assert [program[0] for program in programs] == ["scripts/analyze", "scripts/test", "tracekit", "python3"]
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command != "scripts/test"])
+def test_command(command: str, clone: Path) -> None:
+    venv = Path(sys.prefix)
+    if command.startswith("scripts/analyze"):
+        if not (venv / "installed").is_file():
+            pytest.skip("not run by scripts/test: there is no environment for scripts/analyze to find")
+        (clone / ".venv").symlink_to(venv)
+        (clone / "scripts" / "constraints.txt").touch()
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(clone), "CUDA_VISIBLE_DEVICES": ""}
+    words = shlex.split(command)
+    if words[0] == "tracekit":
+        words[:1] = [sys.executable, "-m", "tracekit"]
+    elif words[0] == "python3":
+        words[0] = sys.executable
+    before = set(clone.iterdir())
+    done = subprocess.run(words, cwd=clone, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert set(clone.iterdir()) - before
+
+
+def test_scripts_test_runs_this_very_test() -> None:
+    assert "-m pytest" in (ROOT / "scripts" / "test").read_text()
+    assert "scripts/test" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_profiling_without_capture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from tracekit import analyze
+
+    monkeypatch.chdir(tmp_path)
+    (example,) = [block for block in blocks("python") if "torch.profiler" in block]
+    exec(example, {"torch": torch, "model": torch.nn.Linear(4, 2), "inputs": {"input": torch.ones(3, 4)}})
+    report = analyze("trace.json")
+    assert report.modules["name"].tolist() == ["Linear_0"]
+    assert report.modules["matrix_flops"].tolist() == [2 * 3 * 4 * 2]
+
+
+def test_python(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(clone)
+    (example,) = [block for block in blocks("python") if "import tracekit" in block]
+    names: dict[str, object] = {}
+    exec(example, names)
+    assert len(names["slowest"]) == 10  # type: ignore[arg-type]
+    assert set(names["by_kind"].index) == {"attention", "mamba", "mlp"}  # type: ignore[attr-defined]
+    assert (clone / "out" / "report.md").is_file()
+
+
+def test_links_and_pictures_exist() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_excerpt_is_of_the_real_report(clone: Path) -> None:
+    """Names and FLOPs of the excerpt are those of the sample's report; times differ from run to run."""
+    from tracekit import analyze
+
+    directory = analyze(ROOT / "sample_traces" / "nemotron_h_small.json.gz").save(
+        clone / "out", ["md", "png"]
+    )
+    report = (directory / "report.md").read_text().splitlines()
+    excerpt = re.search(r"```text\n(.*?)```", README, re.DOTALL)
+    assert excerpt
+    for line in excerpt[1].splitlines():
+        assert line in report or line in ("", "…"), line
