@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from tracekit.analysis.schema import Row
 
-DEFAULT_FORMATS = ("md", "png", "html", "json", "csv")
-
 
 class Report:
     """A trace's analysis: pandas tables, the plain values behind them in `data`, and `save`.
@@ -86,15 +84,15 @@ class Report:
         """One row per finding, worst first."""
         return _frame(self.data.findings, Finding)
 
-    def save(self, directory: str | Path, formats: Sequence[str] = DEFAULT_FORMATS, lang: str = "en") -> Path:
+    def save(self, directory: str | Path, formats: Sequence[str] | None = None, lang: str = "en") -> Path:
         """Writes the report directory, whole or not at all, and returns its path.
 
-        `formats`: any of md, png, html, json, csv. `lang`: "en" or "ru". Raises `UserError` for a format or
-        language that there is not, and where the directory cannot be written.
+        `formats`: any of md, png, html, json, csv; all by default. `lang`: "en" or "ru". Raises `UserError`
+        for a format or language that there is not, and where the directory cannot be written.
         """
         from tracekit import report
 
-        return report.save(self.data, Path(directory), formats, lang)
+        return report.save(self.data, Path(directory), formats or report.DEFAULT_FORMATS, lang)
 
 
 def analyze(

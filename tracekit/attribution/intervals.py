@@ -8,6 +8,7 @@ enclosing intervals, and following those pointers, halving the way at each step,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -107,23 +108,22 @@ def sum_upwards(values: Ints, parent: Ints, depth: Ints) -> Ints:
 
 def has_ancestor(flag: Mask, parent: Ints) -> Mask:
     """Whether any interval that encloses this one is flagged."""
-    result = np.zeros(len(flag), np.bool_)
-    ancestor = parent.copy()
-    reached = np.flatnonzero(ancestor != NOBODY)
-    while len(reached):
-        result[reached] |= flag[ancestor[reached]]
-        ancestor[reached] = parent[ancestor[reached]]
-        reached = reached[(ancestor[reached] != NOBODY) & ~result[reached]]
-    return result
+    return _any_ancestor(parent, lambda _, ancestor: flag[ancestor])
 
 
 def is_within_same(label: Ints, parent: Ints) -> Mask:
     """Whether any interval that encloses this one has the same label: a call within itself."""
-    result = np.zeros(len(label), np.bool_)
+    return _any_ancestor(parent, lambda inner, ancestor: label[ancestor] == label[inner])
+
+
+def _any_ancestor(parent: Ints, holds: Callable[[Ints, Ints], Mask]) -> Mask:
+    """Whether `holds(inner, ancestor)`, on columns of indices, for any ancestor of each interval."""
+    result = np.zeros(len(parent), np.bool_)
     ancestor = parent.copy()
-    reached = np.flatnonzero(ancestor != NOBODY)
-    while len(reached):
-        result[reached] = label[ancestor[reached]] == label[reached]
-        ancestor[reached] = parent[ancestor[reached]]
-        reached = reached[(ancestor[reached] != NOBODY) & ~result[reached]]
+    pending = np.flatnonzero(ancestor != NOBODY)
+    while len(pending):
+        result[pending] = holds(pending, ancestor[pending])
+        pending = pending[~result[pending]]
+        ancestor[pending] = parent[ancestor[pending]]
+        pending = pending[ancestor[pending] != NOBODY]
     return result

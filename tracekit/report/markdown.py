@@ -120,7 +120,7 @@ class _Facts:
 
     def flops_per_pass(self) -> str:
         return self._or_why(
-            self.report.flops.matrix_per_pass, self.locale.flops, view.why_no_pass_flops(self.report)
+            self.report.flops.matrix_per_pass or None, self.locale.flops, view.why_no_pass_flops(self.report)
         )
 
     def headline(self) -> str:

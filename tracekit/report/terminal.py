@@ -106,7 +106,7 @@ def _headline(report: Report, locale: Locale) -> Iterable[tuple[str, str]]:
                 busy=locale.duration(time.gpu_busy_us), span=locale.duration(time.gpu_span_us)
             ),
         )
-    if flops.matrix_per_pass is not None:
+    if flops.matrix_per_pass:
         yield _("Matrix FLOPs"), f"{locale.flops(flops.matrix_per_pass)} {_('per pass')}"
     else:
         yield _("Matrix FLOPs"), locale.message(view.why_no_pass_flops(report))
