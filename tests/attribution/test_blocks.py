@@ -150,3 +150,35 @@ def test_frames() -> None:
             (f"{at}.Qwen2RMSNorm_{i}", "Qwen2RMSNorm"),
         ]
     assert found(tree, numbered=False) == [("Qwen2Model_0", i, "transformer") for i in range(3)]
+
+
+def test_frames_of_two_stacks_of_one_type() -> None:
+    root = "T5ForConditionalGeneration_0"
+    tree = [(root, "T5ForConditionalGeneration")]
+    for stack in (0, 1):
+        tree.append((f"{root}.T5Stack_{stack}", "T5Stack"))
+        for i in (0, 1):
+            at = f"{root}.T5Stack_{stack}.T5Block_{2 * stack + i}"
+            tree += [(at, "T5Block"), (f"{at}.T5LayerSelfAttention_{i}", "T5LayerSelfAttention")]
+            tree += [(f"{at}.T5LayerFF_{i}", "T5LayerFF"), (f"{at}.T5LayerFF_{i}.Linear_{i}", "Linear")]
+    assert found(tree, numbered=False) == [
+        (f"{root}.T5Stack_{stack}", i, "transformer") for stack in (0, 1) for i in (0, 1)
+    ]
+
+
+def test_frames_of_a_hybrid_with_one_layer_of_a_kind() -> None:
+    tree = [("JambaModel_0", "JambaModel")]
+    for i, (layer, mixer) in enumerate(
+        [
+            ("JambaMambaDecoderLayer_0", "JambaMambaMixer"),
+            ("JambaAttentionDecoderLayer_0", "JambaAttention"),
+            ("JambaMambaDecoderLayer_1", "JambaMambaMixer"),
+        ]
+    ):
+        at = f"JambaModel_0.{layer}"
+        tree += [(at, layer[:-2]), (f"{at}.{mixer}_{i}", mixer), (f"{at}.JambaMLP_{i}", "JambaMLP")]
+    assert found(tree, numbered=False) == [
+        ("JambaModel_0", 0, "mamba+mlp"),
+        ("JambaModel_0", 1, "transformer"),
+        ("JambaModel_0", 2, "mamba+mlp"),
+    ]

@@ -22,7 +22,9 @@ _STACK_ROLES = (
     ("decoder", re.compile(r"decoder", re.IGNORECASE)),
 )
 _LAYER_TYPE = re.compile(r"(Layer|Block)$")
-_NO_LAYER_TYPE = re.compile(r"Stage|^Sequential$|^ModuleList$|Experts?$|Wrapper$|Parallel$")
+_NO_LAYER_TYPE = re.compile(
+    r"Stage|^Sequential$|^ModuleList$|(Experts?|Wrapper|Parallel|Stack|Encoder|Decoder|Model|Tower)$"
+)
 _NUMBERED = re.compile(r"(.*)\.(\d+)")
 _EXPERTS = re.compile(r"(^|\.)experts?$")
 
