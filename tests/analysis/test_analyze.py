@@ -241,3 +241,23 @@ def test_shapes_of_a_pretty_printed_trace_are_on_one_line(tmp_path: Path) -> Non
     path.write_text(json.dumps(hybrid().document(), indent=2))
     rows = {row.name: row.shapes for row in analyze(path).ops}
     assert rows["aten::mm"] == "[[16, 64], [64, 128]]"
+
+
+def test_heads_of_a_scan_are_no_attention_heads(tmp_path: Path) -> None:
+    builder = TraceBuilder().scope("forward", "0", 0, 100).scope(0, "", 1, 90)
+    builder.scope(1, "layers.0", 2, 40).scope(2, "layers.0.mixer", 3, 30)
+    builder.scope(3, "layers.1", 42, 80).scope(4, "layers.1.mixer", 43, 70)
+    kinds = ["Mamba2ForCausalLM", "Mamba2Block", "Mamba2Mixer", "Mamba2Block", "Mamba2Mixer"]
+    paths = ["", "layers.0", "layers.0.mixer", "layers.1", "layers.1.mixer"]
+    builder.metadata["tracekit"] = {
+        "model": {"config": {"hidden_size": 64, "num_heads": 8, "head_dim": 16}},
+        "modules": [
+            {"index": i, "path": path, "type": kind}
+            for i, (path, kind) in enumerate(zip(paths, kinds, strict=True))
+        ],
+    }
+    report = analyze(builder.write(tmp_path / "t.json"))
+    assert [block.kind for block in report.blocks] == ["mamba", "mamba"]
+    assert (report.model.num_attention_heads, report.model.head_dim, report.model.attention_type) == (
+        None,
+    ) * 3

@@ -49,6 +49,9 @@ def model_card(metadata: dict[str, Any], tree: ModuleTree, blocks: Sequence[Bloc
     model = _object(stored.get("model"))
     config = _object(model.get("config"))
     numbers = {key: _number(config, names) for key, names in _ALIASES.items()}
+    if blocks and not any(block.kind == "transformer" or "attention" in block.kind for block in blocks):
+        # What such a model calls heads are those of its scan.
+        numbers |= dict.fromkeys(("num_attention_heads", "num_key_value_heads", "head_dim"))
     heads = numbers["num_attention_heads"]
     if heads and numbers["num_key_value_heads"] is None:
         numbers["num_key_value_heads"] = 1 if config.get("multi_query") is True else heads
