@@ -212,3 +212,43 @@ def test_every_gpu_event_has_one_share(
     assert not np.any(before & inside)
     known = {correlation for correlation, *_ in launches}
     assert before.tolist() == [correlation not in known for correlation, *_ in kernels]
+
+
+def test_each_process_keeps_its_own_correlations_where_most_are_shared(tmp_path: Path) -> None:
+    builder = TraceBuilder()
+    for pid, own, correlations in ((10, "A_0", (1, 2, 3)), (20, "B_0", (1, 2, 9))):
+        builder.frame(own, 0, 100, pid=pid, tid=pid)
+        for n, correlation in enumerate(correlations):
+            builder.launch(correlation, 10 * n + pid / 10, pid=pid, tid=pid)
+            builder.kernel(correlation, 200 + n, 201 + n, device=pid // 10)
+    _, attribution = attributed(builder, tmp_path)
+    assert paths(attribution) == ["A_0"] * 3 + ["B_0"] * 3
+    assert attribution.gpu_pass.tolist() == [0, 0, 0, NOBODY, NOBODY, NOBODY]
+
+
+def test_modules_before_the_first_call_of_the_root_are_in_no_pass(tmp_path: Path) -> None:
+    builder = TraceBuilder().frame("Preprocessor_0", 0, 50).launch(1, 10).kernel(1, 20, 900)
+    builder.frame("Model_0", 1000, 1100).frame("Linear_0", 1010, 1020).launch(2, 1012).kernel(2, 1015, 1016)
+    _, attribution = attributed(builder, tmp_path)
+    assert attribution.gpu_pass.tolist() == [NOBODY, 0]
+
+
+def test_what_is_recomputed_after_the_forward_is_in_no_pass(tmp_path: Path) -> None:
+    builder = (
+        TraceBuilder().frame("Model_0", 0, 100).frame("Linear_0", 10, 20).launch(1, 12).kernel(1, 15, 16)
+    )
+    builder.frame("Linear_0", 50, 60, tid=2).launch(2, 52, tid=2).kernel(2, 55, 56)  # beside the root: a part
+    builder.frame("Linear_0", 200, 300, tid=2).launch(3, 210, tid=2).kernel(3, 220, 230)
+    _, attribution = attributed(builder, tmp_path)
+    assert attribution.gpu_pass.tolist() == [0, 0, NOBODY]
+    assert paths(attribution) == ["Model_0.Linear_0"] * 3
+
+
+def test_forwards_that_run_on_two_threads_at_once(tmp_path: Path) -> None:
+    builder = TraceBuilder()
+    for number, tid in enumerate((1, 2)):
+        builder.scope("forward", str(number), 10 * number, 100 + number, tid=tid)
+        builder.scope(0, "", 10 * number + 1, 90, tid=tid)
+        builder.launch(number + 1, 50 + number, tid=tid).kernel(number + 1, 60 + number, 61 + number)
+    _, attribution = attributed(builder, tmp_path)
+    assert attribution.gpu_pass.tolist() == [0, 1]

@@ -15,7 +15,7 @@ from tracekit.analysis.model_card import latency_us, model_card, parameters_of
 from tracekit.analysis.module_totals import total_by_module
 from tracekit.analysis.op_costs import OpCosts, cost_ops
 from tracekit.analysis.schema import Accounting, Flops, Pass, Report, Share, Time, TraceInfo
-from tracekit.attribution import Attribution, Mask, attribute, find_blocks
+from tracekit.attribution import NOBODY, Attribution, Mask, attribute, find_blocks
 from tracekit.trace import Trace, read
 
 __all__ = ["Report", "analyze"]
@@ -54,7 +54,7 @@ def analyze(
     passes = work_rows.pass_rows(trace, attribution, costs)
     time = _time(trace, passes)
     on_cpu = ran_on_cpu(trace)
-    flops = _flops(costs, passes, time, timed=on_cpu or accounting.gpu_events > 0)
+    flops = _flops(costs, passes, time, timed=on_cpu or any(one.kernels for one in passes))
     modules = module_rows.module_rows(attribution, totals, blocks, parameters, costs.has_shapes)
     return Report(
         trace=info,
@@ -65,13 +65,20 @@ def analyze(
         flops=flops,
         passes=passes,
         modules=modules,
-        types=module_rows.type_rows(attribution, totals, accounting, costs.has_shapes),
+        types=module_rows.type_rows(
+            attribution, totals, accounting, _outside_matrix_flops(attribution, costs), costs.has_shapes
+        ),
         blocks=module_rows.block_rows(attribution, totals, blocks, parameters, costs.has_shapes, on_cpu),
         kernels=work_rows.kernel_rows(trace),
         ops=work_rows.op_rows(trace, attribution, costs, on_cpu),
         regions=work_rows.region_rows(trace, attribution),
         findings=findings.find(info, device, accounting, flops, passes, modules),
     )
+
+
+def _outside_matrix_flops(attribution: Attribution, costs: OpCosts) -> int | None:
+    """Matrix FLOPs of ops in no module's scope."""
+    return int(costs.matrix[attribution.op_scope == NOBODY].sum()) if costs.has_shapes else None
 
 
 def _accounting(trace: Trace, attribution: Attribution) -> Accounting:
@@ -125,7 +132,7 @@ def _flops(costs: OpCosts, passes: tuple[Pass, ...], time: Time, timed: bool) ->
             headline_basis=None,
         )
     launched = costs.launched
-    inside = costs.inside_ops_gpu_time if launched.any() else 0
+    launched_time = int(costs.gpu_time[launched].sum())
     at_peak = float(costs.matrix_bound[launched].sum())
     per_pass = [one.matrix_flops for one in passes if one.matrix_flops is not None]
     matrix_per_pass = round(statistics.median(per_pass)) if per_pass else None
@@ -139,8 +146,8 @@ def _flops(costs: OpCosts, passes: tuple[Pass, ...], time: Time, timed: bool) ->
         covered_gpu_time_share=costs.covered_gpu_time / costs.coverable_gpu_time
         if costs.coverable_gpu_time
         else None,
-        achieved_tflops=int(costs.matrix[launched].sum()) / inside / 1000 if inside else None,
-        peak_share=at_peak / inside if inside and np.isfinite(at_peak) else None,
+        achieved_tflops=int(costs.matrix[launched].sum()) / launched_time / 1000 if launched_time else None,
+        peak_share=at_peak / launched_time if launched_time and np.isfinite(at_peak) else None,
         headline_tflops=matrix_per_pass / duration / 1e6 if matrix_per_pass and duration else None,
         headline_basis=basis if matrix_per_pass and duration else None,
     )

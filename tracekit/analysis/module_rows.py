@@ -77,7 +77,11 @@ def module_rows(
 
 
 def type_rows(
-    attribution: Attribution, totals: ModuleTotals, accounting: Accounting, has_shapes: bool
+    attribution: Attribution,
+    totals: ModuleTotals,
+    accounting: Accounting,
+    outside_matrix_flops: int | None,
+    has_shapes: bool,
 ) -> tuple[TypeRow, ...]:
     """One row per type, by GPU self time; then what no module launched, so that self times sum up."""
     labels = [_type_label(module) for module in attribution.tree.modules]
@@ -127,7 +131,7 @@ def type_rows(
             gpu_self_time_us=share.us,
             cpu_time_us=0.0,
             cpu_self_time_us=0.0,
-            matrix_flops=None,
+            matrix_flops=outside_matrix_flops if kind == "outside_modules" else None,
         )
         for kind, share in others.items()
         if share.events

@@ -34,7 +34,6 @@ class OpCosts:
     matrix_bound: np.ndarray[Any, np.dtype[np.float64]]  # ns at peak FLOP/s, NaN where unknown
     covered_gpu_time: int  # ns launched inside a counted op that has shapes
     coverable_gpu_time: int  # ns launched inside any op that has shapes
-    inside_ops_gpu_time: int  # ns launched inside any op
 
     @property
     def launched(self) -> Mask:
@@ -103,7 +102,6 @@ def cost_ops(trace: Trace, attribution: Attribution, device: DeviceSpec | None) 
         matrix_bound=matrix_bound,
         covered_gpu_time=int(self_time[within_shape & within_counted].sum()),
         coverable_gpu_time=int(self_time[within_shape].sum()),
-        inside_ops_gpu_time=int(self_time.sum()),
     )
 
 

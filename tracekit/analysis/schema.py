@@ -88,7 +88,7 @@ class Flops(Row, frozen=True):
     bytes: int | None
     matrix_per_pass: int | None  # median over passes
     covered_gpu_time_share: float | None
-    achieved_tflops: float | None  # FLOPs of ops that launched GPU events ÷ GPU time launched inside ops
+    achieved_tflops: float | None  # matrix FLOPs of ops that launched GPU events ÷ GPU time of those
     peak_share: float | None  # achieved_tflops ÷ the device's peak for the dtypes used
     headline_tflops: float | None  # matrix_per_pass ÷ latency or pass wall
     headline_basis: str | None  # "latency" or "pass_wall"

@@ -20,7 +20,7 @@ OUTLIER_RATIO = 2.0
 
 def pass_rows(trace: Trace, attribution: Attribution, costs: OpCosts) -> tuple[Pass, ...]:
     """One row per pass, in the order of time."""
-    passes, events = attribution.passes, trace.gpu_events
+    passes, events = attribution.passes.scopes, trace.gpu_events
     count = len(passes)
     if not count:
         return ()

@@ -75,7 +75,7 @@ class Attribution:
 def attribute(trace: Trace) -> Attribution:
     """Joins the tables of `trace`: by correlation on the way to the CPU, by enclosing intervals there."""
     tree = find_modules(trace)
-    passes = find_passes(tree)
+    passes = find_passes(tree, trace.processes)
     scopes = tree.scopes
     is_op = ~tree.is_scope_op
     kept = take(trace.ops, is_op)
@@ -97,15 +97,17 @@ def attribute(trace: Trace) -> Attribution:
 
     gpu_scope = around_launch(tree.nesting)
     gpu_pass = np.full(len(launch), NOBODY, np.int64)
-    gpu_pass[launched] = passes.of_moments(launches.start[at], gpu_scope[launched] != NOBODY)
+    gpu_pass[launched] = passes.containing(
+        launches.thread[at], launches.start[at], launches.end[at], gpu_scope[launched] != NOBODY
+    )
     return Attribution(
         tree=tree,
         passes=passes,
         ops=ops,
         op_nesting=op_nesting,
         op_scope=op_scope,
-        op_pass=passes.of_moments(ops.start, op_scope != NOBODY),
-        scope_pass=passes.of_moments(scopes.start, np.ones(len(scopes), np.bool_)),
+        op_pass=passes.containing(ops.thread, ops.start, ops.end, op_scope != NOBODY),
+        scope_pass=passes.containing(scopes.thread, scopes.start, scopes.end, np.ones(len(scopes), np.bool_)),
         regions=regions,
         region_nesting=region_nesting,
         gpu_launch=launch,

@@ -24,7 +24,9 @@ def launch_of_gpu_events(trace: Trace) -> Ints:
         everyone, launches.correlation, launches.start, everyone[:0], events.correlation, events.start
     )
     if len(np.unique(process)) > 1:
-        own_process = _process_of_devices(found, process, events.device)[events.device]
+        own_process = _process_of_devices(process, launches.correlation, events.device, events.correlation)[
+            events.device
+        ]
         within = _match(
             process, launches.correlation, launches.start, own_process, events.correlation, events.start
         )
@@ -32,11 +34,20 @@ def launch_of_gpu_events(trace: Trace) -> Ints:
     return found
 
 
-def _process_of_devices(found: Ints, process: Ints, device: Ints) -> Ints:
-    """The process whose correlations most of each device's events carry."""
+def _process_of_devices(
+    process: Ints, launch_correlation: Ints, device: Ints, event_correlation: Ints
+) -> Ints:
+    """The process that has most of the correlations of each device's events."""
+    order = np.lexsort((process, launch_correlation))
+    correlation, process = launch_correlation[order], process[order]
+    is_new = np.r_[True, (correlation[1:] != correlation[:-1]) | (process[1:] != process[:-1])]
+    correlation, process = correlation[is_new], process[is_new]
+    first = np.searchsorted(correlation, event_correlation, side="left")
+    count = np.searchsorted(correlation, event_correlation, side="right") - first
+    event = np.repeat(np.arange(len(device)), count)
+    position = np.arange(len(event)) - np.repeat(np.cumsum(count) - count, count)
     votes = np.zeros((device.max(initial=0) + 1, process.max(initial=0) + 1), np.int64)
-    matched = found != NOBODY
-    np.add.at(votes, (device[matched], process[found[matched]]), 1)
+    np.add.at(votes, (device[event], process[first[event] + position]), 1)
     winner: Ints = votes.argmax(axis=1)
     return winner
 

@@ -6,61 +6,64 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracekit.attribution.intervals import NOBODY, Mask
-from tracekit.attribution.modules import ModuleTree
-from tracekit.trace import Ints
+from tracekit.attribution.intervals import NOBODY, Mask, innermost, nest
+from tracekit.attribution.modules import ModuleTree, take
+from tracekit.trace import Intervals, Ints
 
 
 @dataclass(frozen=True)
 class Passes:
-    """Passes by time. `start`, `end` (ns): the pass's own scope.
+    """The scopes of the passes, in the order of time, all of them of one process.
 
-    With `explicit` scopes around passes, what is launched within them belongs to a pass. Without, that
-    is whatever a module launches from one call of the root to the next.
+    With `explicit` scopes around passes, what is launched within one belongs to it. Without, that is what
+    modules launch: on the root's thread from one call of the root to the next, elsewhere while the root
+    runs. (What a backward pass recomputes later, on its own thread, belongs to none.)
     """
 
-    start: Ints
-    end: Ints
-    thread: Ints
+    scopes: Intervals
+    process_of_thread: Ints
     explicit: bool
 
     def __len__(self) -> int:
-        return len(self.start)
+        return len(self.scopes)
 
-    def of_moments(self, start: Ints, in_module: Mask) -> Ints:
-        """The pass of what starts at `start` (ns), `NOBODY` outside all; `in_module`: inside a scope."""
+    def containing(self, thread: Ints, start: Ints, end: Ints, in_module: Mask) -> Ints:
+        """The pass of each interval, `NOBODY` outside all; `in_module`: it lies inside a module's scope."""
         if not len(self):
             return np.full(len(start), NOBODY, np.int64)
-        index = np.searchsorted(self.start, start, side="right") - 1
+        scopes = self.scopes
+        own_thread = innermost(nest(scopes), thread, start, end)
+        latest = np.searchsorted(scopes.start, start, side="right") - 1
+        same_process = self.process_of_thread[thread] == self.process_of_thread[scopes.thread[0]]
+        runs = (latest != NOBODY) & (start <= scopes.end[latest]) & same_process
         if self.explicit:
-            within = (index >= 0) & (start <= self.end[index])
-        else:
-            index = np.maximum(index, 0)  # what runs before the first root call belongs to it
-            within = in_module
-        return np.where(within, index, NOBODY)
+            return np.where(own_thread != NOBODY, own_thread, np.where(runs, latest, NOBODY))
+        on_root_thread = (latest != NOBODY) & (thread == scopes.thread[0])
+        return np.where(in_module & (on_root_thread | runs), latest, NOBODY)
 
 
-def find_passes(tree: ModuleTree) -> Passes:
+def find_passes(tree: ModuleTree, process_of_thread: Ints) -> Passes:
     """Capture's own scopes around passes, else the calls of the root.
 
     The root is the outermost module with the most descendants, on the thread that calls it first.
     """
-    forwards = tree.forwards
-    if len(forwards):
-        order = np.argsort(forwards.start, kind="stable")
-        return Passes(forwards.start[order], forwards.end[order], forwards.thread[order], True)
-    scopes = tree.scopes
-    outermost = np.flatnonzero(tree.nesting.parent == NOBODY)
+    if len(tree.forwards):
+        return Passes(_by_time(tree.forwards), process_of_thread, True)
     roots = [index for index, module in enumerate(tree.modules) if module.parent == NOBODY]
-    descendants = _descendants(tree)
     if not roots:
-        nothing = np.empty(0, np.int64)
-        return Passes(nothing, nothing, nothing, False)
+        return Passes(tree.scopes, process_of_thread, False)
+    descendants = _descendants(tree)
     root = max(roots, key=lambda index: descendants[index])
-    calls = outermost[tree.module[outermost] == root]
-    calls = calls[np.argsort(scopes.start[calls], kind="stable")]
-    calls = calls[scopes.thread[calls] == scopes.thread[calls[0]]]
-    return Passes(scopes.start[calls], scopes.end[calls], scopes.thread[calls], False)
+    is_call = (tree.module == root) & (tree.nesting.parent == NOBODY)
+    calls = _by_time(take(tree.scopes, is_call))
+    return Passes(take(calls, calls.thread == calls.thread[0]), process_of_thread, False)
+
+
+def _by_time(intervals: Intervals) -> Intervals:
+    order = np.argsort(intervals.start, kind="stable")
+    return Intervals(
+        intervals.name[order], intervals.thread[order], intervals.start[order], intervals.end[order]
+    )
 
 
 def _descendants(tree: ModuleTree) -> list[int]:
