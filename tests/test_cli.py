@@ -161,3 +161,49 @@ def test_main_returns_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert main(["analyze", "nowhere.json"]) == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--peak-tflops", "nan"],
+        ["--peak-tflops", "inf"],
+        ["--bandwidth", "1e308"],
+        ["--peak-tflops", "1e-300"],
+    ],
+)
+def test_absurd_figures_are_refused(tmp_path: Path, arguments: list[str]) -> None:
+    trace = sound_trace(tmp_path / "t.json")
+    done = run(["analyze", str(trace), *arguments], tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "internal error" not in done.stderr
+
+
+def test_formats_may_be_written_with_spaces_and_capitals(tmp_path: Path) -> None:
+    trace = sound_trace(tmp_path / "t.json")
+    assert run(["analyze", str(trace), "--format", "MD, json", "-o", "out"], tmp_path).returncode == 0
+    assert {path.name for path in (tmp_path / "out").glob("[!.]*")} == {"report.md", "report.json"}
+
+
+def test_output_that_cannot_be_printed_is_one_line(tmp_path: Path) -> None:
+    trace = sound_trace(tmp_path / "t.json")
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "tracekit", "analyze", str(trace), "--format", "json", "-o", "out"]
+        done = subprocess.run(command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "could not be printed" in done.stderr
+    assert (tmp_path / "out" / "report.json").is_file()
+
+
+def test_gpu_other_than_the_trace_names_is_said(tmp_path: Path) -> None:
+    builder = TraceBuilder().launch(1, 5).kernel(1, 20, 30)
+    builder.metadata["deviceProperties"] = [{"id": 0, "name": "NVIDIA H100 80GB HBM3"}]
+    trace = builder.write(tmp_path / "t.json")
+    assert (
+        run(["analyze", str(trace), "--gpu", "mi300x", "--format", "json", "-o", "out"], tmp_path).returncode
+        == 0
+    )
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["device"]["name"] == "NVIDIA H100 80GB HBM3"
+    assert any("MI300X" in finding["evidence"] for finding in report["findings"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -65,8 +66,8 @@ def commands() -> None:
 @click.option("--lang", type=click.Choice(["en", "ru"]), help="Language of the report.")
 @click.option("--format", "formats", metavar="LIST", help="Of md,png,html,json,csv; all by default.")
 @click.option("--gpu", metavar="NAME", help="The device, where the trace does not name it.")
-@click.option("--peak-tflops", type=click.FloatRange(min=0, min_open=True), help="Its dense peak, TFLOP/s.")
-@click.option("--bandwidth", type=click.FloatRange(min=0, min_open=True), help="Its memory bandwidth, GB/s.")
+@click.option("--peak-tflops", type=click.FloatRange(1e-3, 1e6), help="Its dense peak, TFLOP/s.")
+@click.option("--bandwidth", type=click.FloatRange(1e-3, 1e6), help="Its memory bandwidth, GB/s.")
 @click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="Modules to list.")
 def analyze(
     trace: Path,
@@ -81,17 +82,38 @@ def analyze(
     """Turn TRACE (.json or .json.gz, of the PyTorch profiler) into a report directory."""
     from tracekit import analysis, report
 
-    chosen = formats.split(",") if formats is not None else list(report.DEFAULT_FORMATS)
+    chosen = (
+        [name.strip().lower() for name in formats.split(",")]
+        if formats is not None
+        else list(report.DEFAULT_FORMATS)
+    )
     lang = lang or default_language(os.environ)
+    for figure in (peak_tflops, bandwidth):
+        if figure is not None and math.isnan(figure):
+            raise UserError(N_("--peak-tflops and --bandwidth take a number, not nan"))
     report.check_formats(chosen)
     with _progress(trace) as progress:
         data = analysis.analyze(
             trace, gpu=gpu, peak_tflops=peak_tflops, bandwidth_gbs=bandwidth, progress=progress
         )
     directory = report.save(data, output or default_directory(trace), chosen, lang, top)
+    if sys.stdout is None:  # closed by whoever started us
+        return
     from tracekit.report.terminal import print_summary
 
-    print_summary(data, directory, lang, sys.stdout)
+    try:
+        print_summary(data, directory, lang, sys.stdout)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UserError(
+            N_(
+                "the report is in {directory}, but its summary could not be printed ({reason})",
+                directory=directory,
+                reason=error.strerror,
+            )
+        ) from None
 
 
 @commands.command(

@@ -262,3 +262,31 @@ def test_heads_of_a_scan_are_no_attention_heads(tmp_path: Path) -> None:
     assert (report.model.num_attention_heads, report.model.head_dim, report.model.attention_type) == (
         None,
     ) * 3
+
+
+def test_flops_of_a_small_part_of_the_gpu_time_are_said_to_be_partial(tmp_path: Path) -> None:
+    builder = hybrid()
+    assert all(
+        finding.id != "flops.partial" for finding in analyze(builder.write(tmp_path / "t.json")).findings
+    )
+    builder.launch(70, 1055).kernel(70, 5000, 9000, "engine_attention")
+    assert any(
+        finding.id == "flops.partial" for finding in analyze(builder.write(tmp_path / "u.json")).findings
+    )
+
+
+def test_damage_is_a_finding(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps(hybrid().document())[:-200])
+    report = analyze(path)
+    assert "cut off" in " ".join(str(f.evidence) for f in report.findings if f.id == "trace.damaged")
+
+
+def test_a_pass_that_launched_nothing_has_no_rate(tmp_path: Path) -> None:
+    builder = hybrid()
+    builder.events = [
+        event for event in builder.events if event["cat"] != "kernel" or event["name"] == "adam"
+    ]
+    flops = analyze(builder.write(tmp_path / "t.json")).flops
+    assert flops.matrix_per_pass == MLP_FLOPS + ATTENTION_FLOPS
+    assert (flops.headline_tflops, flops.headline_basis, flops.achieved_tflops) == (None, None, None)

@@ -160,7 +160,9 @@ def hybrid() -> Report:
             outside_modules=Share(10, 1000.0),
             launched_before_trace=Share(6, 500.0),
         ),
-        flops=Flops(2_024_912_977_920, None, None, 1_012_456_488_960, 0.95, 202.5, 0.2047, 202.49, "latency"),
+        flops=Flops(
+            2_024_912_977_920, None, None, 1_012_456_488_960, 0.95, 202.5, 10_000.0, 0.2047, 202.49, "latency"
+        ),
         passes=(one_pass(0, 6100.0), one_pass(1, 5900.0)),
         modules=(
             module("backbone", "NemotronHModel", 0.0, gpu_time_us=9000.0, gpu_time_per_pass_us=4500.0),
@@ -255,7 +257,7 @@ def empty() -> Report:
         accounting=Accounting(
             100, 12_000.0, Share(0, 0.0), Share(0, 0.0), Share(0, 0.0), Share(100, 12_000.0)
         ),
-        flops=Flops(None, None, None, None, None, None, None, None, None),
+        flops=Flops(None, None, None, None, None, None, 0.0, None, None, None),
         passes=(),
         modules=(),
         types=(type_row("launched_before_trace", 12_000.0, kind="launched_before_trace"),),
@@ -302,7 +304,7 @@ def cpu_only() -> Report:
         device=Device(None, "cpu", None, None, None, N_("there is no GPU")),
         time=Time(2, 6000.0, 5900.0, 6100.0, 0.0, 0.0, 0.0, 0.0, 0.0, None),
         accounting=Accounting(0, 0.0, nothing, nothing, nothing, nothing),
-        flops=Flops(1_000_000, None, None, 500_000, None, None, None, 0.00025, "pass_wall"),
+        flops=Flops(1_000_000, None, None, 500_000, None, None, 0.0, None, 0.00025, "pass_wall"),
         passes=(cpu_pass, changed(cpu_pass, index=1)),
         modules=(cpu_module, child),
         types=(
@@ -321,7 +323,7 @@ def no_shapes() -> Report:
     report = hybrid()
     return changed(
         report,
-        flops=Flops(None, None, None, None, None, None, None, None, None),
+        flops=Flops(None, None, None, None, None, None, 0.0, None, None, None),
         blocks=tuple(
             block(row.index, row.kind, row.gpu_time_per_pass_us or 0.0, None, None) for row in report.blocks
         ),

@@ -132,7 +132,7 @@ def test_broken_event_costs_one_event(tmp_path: Path) -> None:
     assert bad != good
     trace = read(write(tmp_path / "t.json", bad))
     assert (trace.event_count, trace.skipped_count) == (4, 1)
-    assert "1 events could not be decoded" in str(trace.warnings[0])
+    assert "events skipped, not decodable or without a sane time: 1" in str(trace.warnings[0])
 
 
 def test_cut_off_trace_is_read_up_to_the_cut(tmp_path: Path) -> None:
@@ -188,3 +188,10 @@ def test_events_with_absurd_durations_are_skipped_and_counted(tmp_path: Path, du
     text = json.dumps(small().document()).replace('"dur": 5.5', f'"dur": {dur}')
     trace = read(write(tmp_path / "t.json", text))
     assert (len(trace.gpu_events), len(trace.ops), trace.skipped_count) == (0, 1, 1)
+
+
+def test_what_follows_the_gzip_stream_is_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "t.json.gz"
+    path.write_bytes(gzip.compress(json.dumps(small().document()).encode()) + b"trailing garbage")
+    trace = read(path)
+    assert (trace.event_count, trace.warnings) == (5, ())

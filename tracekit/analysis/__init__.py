@@ -127,6 +127,7 @@ def _flops(costs: OpCosts, passes: tuple[Pass, ...], time: Time, timed: bool) ->
             matrix_per_pass=None,
             covered_gpu_time_share=None,
             achieved_tflops=None,
+            matrix_gpu_time_us=0.0,
             peak_share=None,
             headline_tflops=None,
             headline_basis=None,
@@ -147,6 +148,7 @@ def _flops(costs: OpCosts, passes: tuple[Pass, ...], time: Time, timed: bool) ->
         if costs.coverable_gpu_time
         else None,
         achieved_tflops=int(costs.matrix[launched].sum()) / launched_time / 1000 if launched_time else None,
+        matrix_gpu_time_us=launched_time / 1000,
         peak_share=at_peak / launched_time if launched_time and np.isfinite(at_peak) else None,
         headline_tflops=matrix_per_pass / duration / 1e6 if matrix_per_pass and duration else None,
         headline_basis=basis if matrix_per_pass and duration else None,

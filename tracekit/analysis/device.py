@@ -24,6 +24,7 @@ def find_device(
     has_gpu = len(trace.gpu_events) > 0
     name, memory = _recorded_device(trace)
     spec = hardware.find(gpu) if gpu else hardware.lookup(name, memory) if has_gpu else None
+    named = spec
     spec = hardware.with_overrides(spec, peak_tflops, bandwidth_gbs)
     device = Device(
         name=name or (spec.name if spec else None) or None,
@@ -31,9 +32,20 @@ def find_device(
         peaks=dict(spec.peaks) if spec else None,
         bandwidth_gbs=spec.bandwidth_gbs if spec else None,
         source=spec.source if spec else None,
-        note=None if spec else _why_unknown(name, has_gpu),
+        note=_why_unknown(name, has_gpu) if spec is None else _replaced(name, named) if gpu else None,
     )
     return device, spec
+
+
+def _replaced(name: str | None, named: DeviceSpec | None) -> Message | None:
+    """What to know where a user names another device than the trace does."""
+    if named is None or name is None or hardware.lookup(name) == named:
+        return None
+    return N_(
+        "the figures are those of {device}, as --gpu asks; the trace names {name}",
+        device=named.name,
+        name=name,
+    )
 
 
 def ran_on_cpu(trace: Trace) -> bool:

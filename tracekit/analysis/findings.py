@@ -10,6 +10,8 @@ from tracekit.messages import N_
 # A call is named when it takes this many times its module's median call, and at least this long.
 SLOW_CALL_RATIO = 10.0
 SLOW_CALL_US = 1000.0
+# Below this share of the GPU time in ops with matrix FLOPs, the FLOPs are likely a small part of the truth.
+LEAST_COSTED_SHARE = 0.1
 _SEVERITIES = ("high", "medium", "low", "note")
 
 
@@ -140,12 +142,38 @@ def _what_the_trace_lacks(
         )
     if device.note is not None and accounting.gpu_events:
         yield Finding(
-            id="device.unknown",
+            id="device.unknown" if device.peaks is None else "device.replaced",
             severity="note",
             module=None,
             evidence=device.note,
             gain_us=None,
-            advice=N_("without the device's figures there are no percentages of its peak"),
+            advice=N_("without the device's figures there are no percentages of its peak")
+            if device.peaks is None
+            else N_("percentages of the peak hold if that is the device"),
+        )
+    for warning in trace.warnings:
+        yield Finding(
+            id="trace.damaged",
+            severity="medium",
+            module=None,
+            evidence=warning,
+            gain_us=None,
+            advice=N_("copy the trace or capture it again"),
+        )
+    launched_us = accounting.gpu_time_us - accounting.launched_before_trace.us
+    if flops.matrix and flops.matrix_gpu_time_us < LEAST_COSTED_SHARE * launched_us:
+        yield Finding(
+            id="flops.partial",
+            severity="low",
+            module=None,
+            evidence=N_(
+                "operators with known matrix FLOPs launched {share} % of the GPU time",
+                share=f"{flops.matrix_gpu_time_us / launched_us * 100:.2g}",
+            ),
+            gain_us=None,
+            advice=N_(
+                "take the FLOPs of a pass for a lower bound: what the rest computes is not in the trace"
+            ),
         )
 
 

@@ -32,7 +32,7 @@ class Device(Row, frozen=True):
     peaks: dict[str, float] | None  # dense TFLOP/s by dtype: "bf16", "fp16", "tf32", "fp32", "fp8", …
     bandwidth_gbs: float | None
     source: str | None  # where the figures come from
-    note: Message | None  # why peaks are unknown
+    note: Message | None  # why peaks are unknown, or not those of the device
 
 
 class Model(Row, frozen=True, rename={"class_": "class"}):
@@ -89,6 +89,7 @@ class Flops(Row, frozen=True):
     matrix_per_pass: int | None  # median over passes
     covered_gpu_time_share: float | None
     achieved_tflops: float | None  # matrix FLOPs of ops that launched GPU events ÷ GPU time of those
+    matrix_gpu_time_us: float  # GPU time of the ops whose matrix FLOPs are known
     peak_share: float | None  # achieved_tflops ÷ the device's peak for the dtypes used
     headline_tflops: float | None  # matrix_per_pass ÷ latency or pass wall
     headline_basis: str | None  # "latency" or "pass_wall"

@@ -121,7 +121,7 @@ class Locale:
         """TFLOP/s, or GFLOP/s where there would be little left of them."""
         if tflops is None:
             return DASH
-        return f"{self.fixed(tflops)} TFLOP/s" if tflops >= 0.1 else f"{self.fixed(tflops * 1e3)} GFLOP/s"
+        return f"{self.fixed(tflops)} TFLOP/s" if tflops >= 1 else f"{self.fixed(tflops * 1e3)} GFLOP/s"
 
     def bytes(self, value: int | None) -> str:
         """A number of bytes, scaled by thousands as bandwidths are: `17.800 GB`."""

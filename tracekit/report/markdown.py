@@ -159,10 +159,10 @@ class _Facts:
                 ),
             )
             yield _("Device"), self._device()
-            yield _("Achieved on the GPU while operators run"), self._achieved()
+            yield _("Achieved by matrix operators while they run on the GPU"), self._achieved()
             if flops.matrix is not None and flops.covered_gpu_time_share is not None:
                 covered = locale.percent(flops.covered_gpu_time_share)
-                yield _("Operators whose cost is known"), _("{share} of their GPU time").format(share=covered)
+                yield _("Share of the GPU time of operators whose cost is known"), covered
         else:
             yield _("Device"), f"{_('CPU')} ({self._text(view.why_no_gpu())})"
         facts = [

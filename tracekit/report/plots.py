@@ -91,7 +91,7 @@ def layer_time(report: Report, locale: Locale, top: int = 20) -> Figure:
     """Self time per pass of the slowest modules, coloured by type."""
     timed = view.slowest_modules(report, top)
     if not timed:
-        return _says_why(locale._("Time by module"), locale.message(view.why_no_modules()))
+        return _says_why(locale._("Time by module"), locale.message(view.why_no_module_times(report)))
     kinds = list(dict.fromkeys(module.type or DASH for module, _us in timed))
     colours = _colours(kinds)
     figure = _bars(

@@ -7,6 +7,7 @@ lists what tracekit wrote; whatever else a user put there is carried into the ne
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shutil
 import tempfile
@@ -79,6 +80,8 @@ def render(report: Report, formats: Iterable[str], lang: str, top: int = TOP) ->
     locale = Locale(lang)
     pictures: dict[str, bytes] = {}
     if formats & {"png", "html"}:
+        # Where the home directory cannot be written, matplotlib would say so before every report.
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)
         from tracekit.report.plots import render_pngs
 
         pictures = render_pngs(report, locale, top)

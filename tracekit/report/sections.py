@@ -191,7 +191,7 @@ def slowest(report: Report, locale: Locale, top: int) -> str:
     """The modules with most self time."""
     timed = view.slowest_modules(report, top)
     if not timed:
-        return _only(locale, view.why_no_modules())
+        return _only(locale, view.why_no_module_times(report))
     lines = []
     for module, us in timed:
         kind = f" ({markdown_text(elide(clean(module.type), NAME_WIDTH))})" if module.type else ""

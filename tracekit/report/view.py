@@ -221,6 +221,11 @@ def why_no_modules() -> Message:
     return N_("the trace has no modules: capture it with tracekit capture, or with with_stack=True")
 
 
+def why_no_module_times(report: Report) -> Message:
+    """Why no module can be listed as slow."""
+    return N_("no module launched anything on the GPU") if report.modules else why_no_modules()
+
+
 def why_no_blocks(report: Report) -> Message:
     return N_("no repeated blocks were found among the modules") if report.modules else why_no_modules()
 

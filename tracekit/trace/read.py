@@ -93,7 +93,9 @@ class _Reader:
         if trace.skipped_count:
             trace = _with_warning(
                 trace,
-                N_("{count} events could not be decoded or have no time: skipped", count=trace.skipped_count),
+                N_(
+                    "events skipped, not decodable or without a sane time: {count}", count=trace.skipped_count
+                ),
             )
         if not any(map(len, (trace.ops, trace.launches, trace.gpu_events, trace.frames, trace.annotations))):
             raise UserError(

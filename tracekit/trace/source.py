@@ -52,8 +52,8 @@ class Source:
                 while data:
                     if inflater.eof:
                         data = data.lstrip(b"\0")  # padding between or behind members
-                        if not data:
-                            break
+                        if not data.startswith(GZIP_MAGIC):
+                            return  # what follows the last member is no part of the stream
                         inflater = isal_zlib.decompressobj(wbits=31)
                     piece = inflater.decompress(data, PIECE_BYTES)
                     if piece:
