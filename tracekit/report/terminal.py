@@ -113,7 +113,7 @@ def _headline(report: Report, locale: Locale) -> Iterable[tuple[str, str]]:
     if flops.headline_tflops is not None:
         share = ""
         if flops.peak_share is not None:
-            share = "; " + _("{share} of the device's peak while operators run").format(
+            share = "; " + _("matrix operators at {share} of the peak").format(
                 share=locale.percent(flops.peak_share)
             )
         yield _("Achieved"), locale.flops_rate(flops.headline_tflops) + share
