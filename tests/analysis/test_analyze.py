@@ -290,3 +290,12 @@ def test_a_pass_that_launched_nothing_has_no_rate(tmp_path: Path) -> None:
     flops = analyze(builder.write(tmp_path / "t.json")).flops
     assert flops.matrix_per_pass == MLP_FLOPS + ATTENTION_FLOPS
     assert (flops.headline_tflops, flops.headline_basis, flops.achieved_tflops) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    "odd", [None, [], ["x"], {"id": 0}, [{"id": [], "name": {}}], [{"id": 0, "name": []}]]
+)
+def test_device_properties_of_any_form_are_survived(tmp_path: Path, odd: Any) -> None:
+    builder = hybrid()
+    builder.metadata["deviceProperties"] = odd
+    assert analyze(builder.write(tmp_path / "t.json")).device.peaks is None

@@ -156,6 +156,7 @@ def test_ids_near_the_limit_of_64_bits(tmp_path: Path) -> None:
         (b"", "is empty"),
         (b"time,name\n1,2\n", "is not JSON"),
         (b'{"a": 1}', "has no traceEvents"),
+        (b"null", "has no traceEvents"),
         (b"[1, 2, 3]", "no events"),
         (b'{"traceEvents": []}', "has no events"),
         (

@@ -70,17 +70,20 @@ def _why_unknown(name: str | None, has_gpu: bool) -> Message:
 def _recorded_device(trace: Trace) -> tuple[str | None, int | None]:
     """Name and memory in bytes of the device that ran most GPU events, as far as the trace says."""
     properties = trace.metadata.get("deviceProperties")
-    known = [row for row in properties if isinstance(row, dict)] if isinstance(properties, list) else []
+    known = [
+        row
+        for row in (properties if isinstance(properties, list) else [])
+        if isinstance(row, dict) and isinstance(row.get("name"), str)
+    ]
     number: Any = None
     if len(trace.gpu_events):
         counts = np.bincount(trace.gpu_events.device)
         pid, device = trace.devices[int(counts.argmax())]
         number = device if device is not None else pid
-    by_id = {row.get("id"): row for row in known}
-    names = {row.get("name") for row in known}
-    row = by_id.get(number) or (known[0] if len(names) == 1 else None)
-    if row is None:
-        row = _captured_device(trace)
+    row = next((row for row in known if row.get("id") == number), None)
+    if row is None and len({row["name"] for row in known}) == 1:
+        row = known[0]
+    row = row or _captured_device(trace)
     name, memory = row.get("name"), row.get("totalGlobalMem", row.get("memory_bytes"))
     return (
         name if isinstance(name, str) and name.strip() else None,

@@ -183,7 +183,7 @@ def _unreadable(path: Path, beginning: bytes, problem: Message | None) -> Messag
     start = beginning.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     if problem:
         return N_("{path}: {problem}; copy or capture it again", path=path, problem=problem)
-    if start != b"{":
+    if start != b"{" and not split.is_json(beginning):
         return N_("{path}: is not JSON; tracekit reads traces of the PyTorch profiler", path=path)
     return N_(
         "{path}: has no traceEvents; tracekit reads traces of the PyTorch profiler "

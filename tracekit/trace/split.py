@@ -102,3 +102,12 @@ def decode_object(text: bytes) -> dict[str, object] | None:
         return None
     value.pop("traceEvents", None)
     return value
+
+
+def is_json(text: bytes) -> bool:
+    """Whether `text` is a whole JSON document of any kind."""
+    try:
+        msgspec.json.decode(text.removeprefix(b"\xef\xbb\xbf"))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
