@@ -88,7 +88,7 @@ def _gpu_waits(passes: Sequence[Pass]) -> Iterator[Finding]:
             severity="high",
             module=None,
             evidence=N_(
-                "within a pass the GPU is idle for {idle} ms and busy for {busy} ms",
+                "within a pass under the profiler the GPU is idle for {idle} ms and busy for {busy} ms",
                 idle=_ms(idle),
                 busy=_ms(busy),
             ),
