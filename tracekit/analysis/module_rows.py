@@ -9,7 +9,7 @@ import numpy as np
 
 from tracekit.analysis.module_totals import ModuleTotals, PerPass, total_by_label
 from tracekit.analysis.schema import Accounting, BlockRow, ModuleRow, TypeRow
-from tracekit.attribution import NOBODY, Attribution, Block, Module, parts_of_block
+from tracekit.attribution import NOBODY, Attribution, Block, Module
 
 _PART_GROUPS = {
     "attention": ("attention",),
@@ -156,7 +156,7 @@ def block_rows(
         i = block.module
         flops = dict.fromkeys(_PART_GROUPS, 0)
         flops_per_pass = dict.fromkeys(_PART_GROUPS, 0)
-        for module, part in parts_of_block(modules, i).items():
+        for module, part in block.parts.items():
             group = next(name for name, parts in _PART_GROUPS.items() if part in parts)
             flops[group] += int(totals.matrix[module])
             flops_per_pass[group] += round(matrix_median[module] or 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from tracekit.attribution import NOBODY, Attribution, Mask, has_ancestor, sum_up
 from tracekit.costs import Cost, cost_of, is_wrapper
 from tracekit.hardware import DeviceSpec, peak_for
 from tracekit.trace import Ints, Trace
+
+Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 # What cuBLAS, CUTLASS and cuDNN call kernels that round fp32 operands to TF32: "tf32" itself, and the
 # shapes of the TF32 instructions mma.m16n8k4 and m16n8k8 (s1688).
@@ -30,8 +32,8 @@ class OpCosts:
     gpu_time: Ints  # ns, with nested ops
     gpu_self_time: Ints
     gpu_events: Ints  # with nested ops
-    bound: np.ndarray[Any, np.dtype[np.float64]]  # ns at least on this device, NaN where unknown
-    matrix_bound: np.ndarray[Any, np.dtype[np.float64]]  # ns at peak FLOP/s, NaN where unknown
+    bound: Floats  # ns at least on this device, NaN where unknown
+    matrix_bound: Floats  # ns at peak FLOP/s, NaN where unknown
     covered_gpu_time: int  # ns launched inside a counted op that has shapes
     coverable_gpu_time: int  # ns launched inside any op that has shapes
 
@@ -74,17 +76,8 @@ def cost_ops(trace: Trace, attribution: Attribution, device: DeviceSpec | None) 
     tf32_events = np.bincount(op, tf32_name[events.name[launched]], len(ops)).astype(np.int64)
     uses_tf32 = sum_upwards(tf32_events, nesting.parent, nesting.depth) > 0
 
-    matrix_bound = np.full(len(ops), np.nan)
-    bound = np.full(len(ops), np.nan)
-    for code, cost in costs.items() if device else ():
-        for tf32 in (False, True):
-            at = np.flatnonzero(counted & (ops.signature == code) & (uses_tf32 == tf32))
-            peak = peak_for(device, cost.dtype, tensor_core_tf32=tf32) if device and cost.dtype else None
-            if not len(at) or not peak:
-                continue
-            matrix_bound[at] = cost.matrix / (peak * 1e12) * 1e9
-            if device and device.bandwidth_gbs and cost.bytes is not None:
-                bound[at] = max(cost.matrix / (peak * 1e12), cost.bytes / (device.bandwidth_gbs * 1e9)) * 1e9
+    bounds = _bounds(len(trace.signatures), costs, device)[:, uses_tf32.astype(np.int64), ops.signature]
+    matrix_bound, bound = np.where(counted, bounds, np.nan)
 
     has_shape = shaped[ops.signature]
     within_shape = has_shape | has_ancestor(has_shape, nesting.parent)
@@ -103,6 +96,21 @@ def cost_ops(trace: Trace, attribution: Attribution, device: DeviceSpec | None) 
         covered_gpu_time=int(self_time[within_shape & within_counted].sum()),
         coverable_gpu_time=int(self_time[within_shape].sum()),
     )
+
+
+def _bounds(signatures: int, costs: dict[int, Cost], device: DeviceSpec | None) -> Floats:
+    """[at peak FLOP/s / at least, without / with TF32, signature], in ns; NaN where unknown."""
+    bounds = np.full((2, 2, signatures), np.nan)
+    for code, cost in costs.items() if device else ():
+        for tf32 in (False, True):
+            peak = peak_for(device, cost.dtype, tensor_core_tf32=tf32) if device and cost.dtype else None
+            if device is None or not peak:
+                continue
+            compute = cost.matrix / (peak * 1e12) * 1e9
+            bounds[0, int(tf32), code] = compute
+            if device.bandwidth_gbs and cost.bytes is not None:
+                bounds[1, int(tf32), code] = max(compute, cost.bytes / device.bandwidth_gbs)
+    return bounds
 
 
 def _counted(attribution: Attribution, has_cost: Mask, wraps: Mask) -> Mask:

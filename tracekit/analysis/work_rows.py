@@ -11,7 +11,7 @@ import numpy as np
 from tracekit.analysis.busy import occupancy_by_group
 from tracekit.analysis.op_costs import OpCosts
 from tracekit.analysis.schema import KernelRow, OpRow, Pass, RegionRow
-from tracekit.attribution import NOBODY, Attribution, has_ancestor, is_within_same, sum_upwards
+from tracekit.attribution import NOBODY, Attribution, is_within_same, sum_upwards
 from tracekit.trace import GPU_KINDS, Ints, Trace
 
 # A pass that takes this many times the median one is named as an outlier.
@@ -154,16 +154,18 @@ def region_rows(trace: Trace, attribution: Attribution) -> tuple[RegionRow, ...]
     at = attribution.gpu_region != NOBODY
     own = np.bincount(attribution.gpu_region[at], (events.end - events.start)[at], len(regions))
     gpu = sum_upwards(own.astype(np.int64), nesting.parent, nesting.depth)
-    rows = []
-    for code in np.unique(regions.name).tolist():
-        same = regions.name == code
-        outer = same & ~has_ancestor(same, nesting.parent)
-        rows.append(
-            RegionRow(
-                name=trace.names[code],
-                calls=int(same.sum()),
-                cpu_time_us=int((regions.end - regions.start)[outer].sum()) / 1000,
-                gpu_time_us=int(gpu[outer].sum()) / 1000,
-            )
+    outer = ~is_within_same(regions.name, nesting.parent)
+    count = len(trace.names)
+    calls = np.bincount(regions.name, minlength=count)
+    cpu_time = np.bincount(regions.name[outer], (regions.end - regions.start)[outer], count)
+    gpu_time = np.bincount(regions.name[outer], gpu[outer], count)
+    rows = [
+        RegionRow(
+            name=trace.names[code],
+            calls=int(calls[code]),
+            cpu_time_us=float(cpu_time[code]) / 1000,
+            gpu_time_us=float(gpu_time[code]) / 1000,
         )
+        for code in np.flatnonzero(calls).tolist()
+    ]
     return tuple(sorted(rows, key=lambda row: (-row.gpu_time_us, -row.cpu_time_us)))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracekit.attribution.blocks import Block, find_blocks, parts_of_block
+from tracekit.attribution.blocks import Block, find_blocks
 from tracekit.attribution.intervals import (
     NOBODY,
     Mask,
@@ -37,7 +37,6 @@ __all__ = [
     "innermost",
     "is_within_same",
     "nest",
-    "parts_of_block",
     "sum_upwards",
 ]
 

@@ -52,6 +52,7 @@ class Block:
     stack: str
     index: int
     kind: str  # "transformer", or what it is made of: "attention", "mlp", "mamba+moe", …
+    parts: dict[int, str]  # the modules inside that are the top of a part: which part each is
 
 
 def find_blocks(modules: Sequence[Module], numbered: bool) -> list[Block]:
@@ -61,19 +62,12 @@ def find_blocks(modules: Sequence[Module], numbered: bool) -> list[Block]:
         children[module.parent].append(index)
     stacks = _numbered_stacks(modules, children) if numbered else _typed_stacks(modules, children)
     labels = _labels([stack for stack, _ in stacks])
-    return [
-        Block(module, label, index, _kind(modules, children, module))
-        for label, (_, members) in zip(labels, stacks, strict=True)
-        for index, module in members
-    ]
-
-
-def parts_of_block(modules: Sequence[Module], block: int) -> dict[int, str]:
-    """For each module inside `block` that is the top of a part (attention, mlp, …), which part it is."""
-    children: dict[int, list[int]] = defaultdict(list)
-    for index, module in enumerate(modules):
-        children[module.parent].append(index)
-    return _parts(modules, children, block)
+    blocks = []
+    for label, (_, members) in zip(labels, stacks, strict=True):
+        for number, member in members:
+            parts = _parts(modules, children, member)
+            blocks.append(Block(member, label, number, _kind(set(parts.values())), parts))
+    return blocks
 
 
 def _numbered_stacks(
@@ -133,8 +127,8 @@ def _labels(stacks: list[str]) -> list[str]:
     return [role if counts[role] == 1 else path for role, path in zip(roles, stacks, strict=True)]
 
 
-def _kind(modules: Sequence[Module], children: dict[int, list[int]], block: int) -> str:
-    found = set(_parts(modules, children, block).values())
+def _kind(found: set[str]) -> str:
+    """The kind of a block in which these parts were found."""
     if "moe" in found:
         found.discard("mlp")  # the shared expert, or the experts themselves
     if found - {"convolution", "mlp", "moe"}:

@@ -15,10 +15,10 @@ import numpy as np
 
 from tracekit.attribution.intervals import NOBODY, Mask, Nesting, nest
 from tracekit.attribution.ranges import is_module_range
-from tracekit.trace import Intervals, Ints, Trace
+from tracekit.trace import FRAME_PREFIX, Intervals, Ints, Trace
 
 _SCOPE_NAME = re.compile(r"tracekit:(forward|\d+):(.*)", re.DOTALL)
-_FRAME_NAME = re.compile(r"nn\.Module: (.*?)(?:_\d+)?", re.DOTALL)
+_TYPE_OF_FRAME = re.compile(r"(.*?)(?:_\d+)?", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,8 @@ def find_modules(trace: Trace) -> ModuleTree:
         keys = trace.processes[trace.frames.thread] * len(trace.names) + trace.frames.name
 
         def describe_frame(key: int, parent: Module | None) -> Module:
-            full = trace.names[key % len(trace.names)]
-            match = _FRAME_NAME.fullmatch(full)
-            name = full.removeprefix("nn.Module: ")
+            name = trace.names[key % len(trace.names)].removeprefix(FRAME_PREFIX)
+            match = _TYPE_OF_FRAME.fullmatch(name)
             path = f"{parent.path}.{name}" if parent else name
             return Module(path, name, match[1] if match else None, NOBODY)
 

@@ -1,6 +1,7 @@
 """Bytes to columns, and nothing else: `read(path)` gives a `Trace`."""
 
 from tracekit.trace.columns import (
+    FRAME_PREFIX,
     GPU_KINDS,
     GpuEvents,
     Intervals,
@@ -12,4 +13,15 @@ from tracekit.trace.columns import (
 )
 from tracekit.trace.read import read
 
-__all__ = ["GPU_KINDS", "GpuEvents", "Intervals", "Ints", "Launches", "Ops", "Signature", "Trace", "read"]
+__all__ = [
+    "FRAME_PREFIX",
+    "GPU_KINDS",
+    "GpuEvents",
+    "Intervals",
+    "Ints",
+    "Launches",
+    "Ops",
+    "Signature",
+    "Trace",
+    "read",
+]

@@ -55,7 +55,6 @@ class _Reader:
         self._tail: bytearray | None = None
         self._skipped = 0
         self._warnings: list[Message] = []
-        self._searched = 0
 
     def feed(self, piece: bytes) -> None:
         if self._tail is not None:
