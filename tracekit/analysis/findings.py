@@ -28,7 +28,9 @@ def find(
         *_outlier_passes(passes),
         *_slow_calls(modules),
         *_gpu_waits(passes),
-        *_what_the_trace_lacks(trace, device, accounting, flops),
+        *_damage(trace),
+        *_what_the_trace_lacks(trace, accounting, flops),
+        *_doubtful_figures(device, accounting, flops),
     ]
     return tuple(sorted(found, key=lambda one: (_SEVERITIES.index(one.severity), -(one.gain_us or 0))))
 
@@ -39,13 +41,11 @@ def _outlier_passes(passes: Sequence[Pass]) -> Iterator[Finding]:
             yield Finding(
                 id="pass.outlier",
                 severity="medium",
-                module=None,
                 evidence=N_(
                     "pass {index} takes {wall} ms, far more than its siblings",
                     index=one.index,
                     wall=_ms(one.wall_us),
                 ),
-                gain_us=None,
                 advice=N_("warm up longer before profiling; medians in this report do not follow it"),
             )
 
@@ -72,7 +72,6 @@ def _slow_calls(modules: Sequence[ModuleRow]) -> Iterator[Finding]:
                     slowest=_ms(row.slowest_call_us),
                     median=_ms(row.median_call_us),
                 ),
-                gain_us=None,
                 advice=N_("usual for a first call (JIT compilation, autotuning): warm up before profiling"),
             )
 
@@ -86,7 +85,6 @@ def _gpu_waits(passes: Sequence[Pass]) -> Iterator[Finding]:
         yield Finding(
             id="gpu.idle",
             severity="high",
-            module=None,
             evidence=N_(
                 "within a pass under the profiler the GPU is idle for {idle} ms and busy for {busy} ms",
                 idle=_ms(idle),
@@ -97,80 +95,70 @@ def _gpu_waits(passes: Sequence[Pass]) -> Iterator[Finding]:
         )
 
 
-def _what_the_trace_lacks(
-    trace: TraceInfo, device: Device, accounting: Accounting, flops: Flops
-) -> Iterator[Finding]:
+def _damage(trace: TraceInfo) -> Iterator[Finding]:
+    for warning in trace.warnings:
+        yield Finding(
+            id="trace.damaged",
+            severity="medium",
+            evidence=warning,
+            advice=N_("copy the trace or capture it again"),
+        )
+
+
+def _what_the_trace_lacks(trace: TraceInfo, accounting: Accounting, flops: Flops) -> Iterator[Finding]:
     if accounting.launched_before_trace.events:
         yield Finding(
             id="trace.launched_before",
             severity="low",
-            module=None,
             evidence=N_(
                 "{events} GPU events ({time} ms) were launched before the trace began, by no known module",
                 events=accounting.launched_before_trace.events,
                 time=_ms(accounting.launched_before_trace.us),
             ),
-            gain_us=None,
             advice=N_("synchronize the device before the profiler starts"),
         )
     if not accounting.gpu_events:
         yield Finding(
             id="trace.no_gpu",
             severity="note",
-            module=None,
             evidence=N_("the trace has no GPU events: all times are CPU times"),
-            gain_us=None,
             advice=N_("profile on a GPU with ProfilerActivity.CUDA"),
         )
     if trace.module_source is None:
         yield Finding(
             id="trace.no_modules",
             severity="note",
-            module=None,
             evidence=N_("the trace does not say which modules ran"),
-            gain_us=None,
             advice=N_("capture with tracekit, or profile with with_stack=True"),
         )
     if flops.matrix is None:
         yield Finding(
             id="trace.no_shapes",
             severity="note",
-            module=None,
             evidence=N_("the trace has no shapes, so FLOPs are unknown"),
-            gain_us=None,
             advice=N_("capture with tracekit, or profile with record_shapes=True"),
         )
+
+
+def _doubtful_figures(device: Device, accounting: Accounting, flops: Flops) -> Iterator[Finding]:
     if device.note is not None and accounting.gpu_events:
         yield Finding(
             id="device.unknown" if device.peaks is None else "device.replaced",
             severity="note",
-            module=None,
             evidence=device.note,
-            gain_us=None,
             advice=N_("without the device's figures there are no percentages of its peak")
             if device.peaks is None
             else N_("percentages of the peak hold if that is the device"),
-        )
-    for warning in trace.warnings:
-        yield Finding(
-            id="trace.damaged",
-            severity="medium",
-            module=None,
-            evidence=warning,
-            gain_us=None,
-            advice=N_("copy the trace or capture it again"),
         )
     launched_us = accounting.gpu_time_us - accounting.launched_before_trace.us
     if flops.matrix and flops.matrix_gpu_time_us < LEAST_COSTED_SHARE * launched_us:
         yield Finding(
             id="flops.partial",
             severity="low",
-            module=None,
             evidence=N_(
                 "operators with known matrix FLOPs launched {share} % of the GPU time",
                 share=f"{flops.matrix_gpu_time_us / launched_us * 100:.2g}",
             ),
-            gain_us=None,
             advice=N_(
                 "take the FLOPs of a pass for a lower bound: what the rest computes is not in the trace"
             ),

@@ -209,12 +209,12 @@ class RegionRow(Row, frozen=True):
     gpu_time_us: float
 
 
-class Finding(Row, frozen=True):
+class Finding(Row, frozen=True, kw_only=True):
     id: str
     severity: str  # "high", "medium", "low", "note"
-    module: str | None
+    module: str | None = None
     evidence: Message
-    gain_us: float | None  # per pass
+    gain_us: float | None = None  # per pass
     advice: Message
 
 
