@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.builder import TraceBuilder
-from tracekit.cli import default_directory, default_language, main
+from tracekit.cli import _progress, default_directory, default_language, main
 
 SAMPLES = Path(__file__).parents[1] / "sample_traces"
 
@@ -207,3 +207,29 @@ def test_gpu_other_than_the_trace_names_is_said(tmp_path: Path) -> None:
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["device"]["name"] == "NVIDIA H100 80GB HBM3"
     assert any("MI300X" in finding["evidence"] for finding in report["findings"])
+
+
+def test_top_limits_the_list_of_modules(tmp_path: Path) -> None:
+    builder = TraceBuilder().frame("Net_0", 0, 50).frame("Linear_0", 10, 20)
+    builder.launch(1, 12).kernel(1, 60, 70).launch(2, 30).kernel(2, 70, 72)
+    trace = builder.write(tmp_path / "t.json")
+    assert run(["analyze", str(trace), "--format", "md", "--top", "1", "-o", "out"], tmp_path).returncode == 0
+    report = (tmp_path / "out" / "report.md").read_text()
+    listed = report.partition("## Slowest modules (1)\n")[2].partition("\n##")[0]
+    assert [line for line in listed.splitlines() if line.startswith("- ")] == [
+        "- 0.010 ms — `Net_0.Linear_0` (Linear)"
+    ]
+
+
+def test_long_reading_shows_progress_on_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = sound_trace(tmp_path / "t.json")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    seconds = iter(range(0, 100, 2))
+    monkeypatch.setattr("tracekit.cli.time.monotonic", lambda: next(seconds))
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    with _progress(trace) as advance:
+        assert advance is not None
+        advance(trace.stat().st_size)
+    assert "t.json" in capsys.readouterr().err
