@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tracekit.attribution.intervals import NOBODY, Mask
+from tracekit.attribution.intervals import NOBODY
+from tracekit.attribution.lookup import last_no_later
 from tracekit.trace import Ints, Trace
 
 
@@ -19,16 +20,13 @@ def launch_of_gpu_events(trace: Trace) -> Ints:
     if not len(launches) or not len(events):
         return np.full(len(events), NOBODY, np.int64)
     process = trace.processes[launches.thread]
-    everyone = np.zeros(len(launches), np.int64)
-    found = _match(
-        everyone, launches.correlation, launches.start, everyone[:0], events.correlation, events.start
-    )
+    found = _match([launches.correlation], launches.start, [events.correlation], events.start)
     if len(np.unique(process)) > 1:
         own_process = _process_of_devices(process, launches.correlation, events.device, events.correlation)[
             events.device
         ]
         within = _match(
-            process, launches.correlation, launches.start, own_process, events.correlation, events.start
+            [launches.correlation, process], launches.start, [events.correlation, own_process], events.start
         )
         found = np.where(within != NOBODY, within, found)
     return found
@@ -52,39 +50,11 @@ def _process_of_devices(
     return winner
 
 
-def _match(
-    launch_group: Ints,
-    launch_correlation: Ints,
-    launch_start: Ints,
-    event_group: Ints,
-    event_correlation: Ints,
-    event_start: Ints,
-) -> Ints:
-    """The last launch before each event with its group and correlation, else the first one after it."""
-    if not len(event_group):
-        event_group = np.zeros(len(event_correlation), np.int64)
-    launch_count = len(launch_correlation)
-    group = np.concatenate((launch_group, event_group))
-    correlation = np.concatenate((launch_correlation, event_correlation))
-    start = np.concatenate((launch_start, event_start))
-    is_event = np.arange(len(group)) >= launch_count
-    order = np.lexsort((is_event, start, correlation, group))
-    forward = _nearest_launch(order, is_event, group, correlation)
-    backward = _nearest_launch(order[::-1], is_event, group, correlation)
-    nearest = np.where(forward != NOBODY, forward, backward)[launch_count:]
-    return np.where(event_correlation >= 0, nearest, NOBODY)
-
-
-def _nearest_launch(order: Ints, is_event: Mask, group: Ints, correlation: Ints) -> Ints:
-    """Per element, the nearest launch that stands before it in `order` with the same ids."""
-    position = np.arange(len(order))
-    last = np.maximum.accumulate(np.where(is_event[order], NOBODY, position))
-    candidate = np.where(last != NOBODY, order[last], NOBODY)
-    same = (
-        (candidate != NOBODY)
-        & (group[candidate] == group[order])
-        & (correlation[candidate] == correlation[order])
+def _match(launch_keys: list[Ints], launch_start: Ints, event_keys: list[Ints], event_start: Ints) -> Ints:
+    """The last launch before each event with its keys, else the first one after it."""
+    nearest = last_no_later(launch_keys, launch_start, event_keys, event_start)
+    missing = np.flatnonzero(nearest == NOBODY)
+    nearest[missing] = last_no_later(
+        launch_keys, -launch_start, [key[missing] for key in event_keys], -event_start[missing]
     )
-    result = np.full(len(order), NOBODY, np.int64)
-    result[order] = np.where(same, candidate, NOBODY)
-    return result
+    return np.where(event_keys[0] >= 0, nearest, NOBODY)
