@@ -40,11 +40,48 @@ class TraceBuilder:
         dims: Any = None,
         types: Any = None,
         concrete: Any = None,
+        sequence: Any = None,
+        forward_thread: Any = None,
         **fields: Any,
     ) -> TraceBuilder:
-        args = {"Input Dims": dims, "Input type": types, "Concrete Inputs": concrete}
+        args = {
+            "Input Dims": dims,
+            "Input type": types,
+            "Concrete Inputs": concrete,
+            "Sequence number": sequence,
+            "Fwd thread id": 0 if sequence is not None and forward_thread is None else forward_thread,
+        }
         args = {key: value for key, value in args.items() if value is not None}
         return self.event("cpu_op", name, start, end, args=args, **fields)
+
+    def node(
+        self,
+        name: str,
+        start: float,
+        end: float,
+        sequence: Any = None,
+        forward_thread: Any = 1,
+        **fields: Any,
+    ) -> TraceBuilder:
+        """An autograd node that the engine runs: the engine's op, and 1 µs inside it the node's own."""
+        number = {"sequence": sequence, "forward_thread": None if sequence is None else forward_thread}
+        self.op(f"autograd::engine::evaluate_function: {name}", start, end, **number, **fields)
+        return self.op(name, start + 1, end - 1, **number, **fields)
+
+    def arrow(
+        self,
+        number: Any,
+        forward: float,
+        backward: float,
+        forward_tid: Any = 1,
+        backward_tid: Any = 2,
+        cat: str = "fwdbwd",
+    ) -> TraceBuilder:
+        """The two events of an arrow from a forward op to a backward op."""
+        for ph, ts, tid in (("s", forward, forward_tid), ("f", backward, backward_tid)):
+            event = {"ph": ph, "id": number, "pid": self.pid, "tid": tid, "ts": ts, "cat": cat, "name": cat}
+            self.events.append(event)
+        return self
 
     def frame(self, name: str, start: float, end: float, **fields: Any) -> TraceBuilder:
         return self.event("python_function", f"nn.Module: {name}", start, end, **fields)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.builder import TraceBuilder
 from tracekit.messages import UserError
-from tracekit.trace import read
+from tracekit.trace import NO_ID, read
 from tracekit.trace.read import CHUNK_BYTES
 
 
@@ -98,6 +98,28 @@ def test_times_are_exact_to_the_nanosecond(
     text = f'[{{"ts":{ts},"dur":{dur},{rest}}}]'
     events = read(write(tmp_path / "t.json", text)).gpu_events
     assert (int(events.start[0]), int(events.end[0])) == (start_ns, end_ns)
+
+
+def test_times_of_flows_since_1970_are_exact(tmp_path: Path) -> None:
+    text = json.dumps(TraceBuilder().arrow(1, forward=111, backward=222).op("op", 0, 1).document())
+    text = text.replace(" 111,", " 1695835585940062.123,").replace(" 222,", " 1695835585940062.871,")
+    flows = read(write(tmp_path / "t.json", text)).flows
+    assert flows.time.tolist() == [1695835585940062_123, 1695835585940062_871]
+
+
+def test_what_links_forward_and_backward(tmp_path: Path) -> None:
+    builder = TraceBuilder().op("aten::mm", 0, 1, sequence=5).op("aten::add", 2, 3)
+    builder.op("MmBackward0", 4, 5, sequence=5, forward_thread=3, tid=2)
+    builder.arrow("0x1", forward=0, backward=4).arrow(7, forward=1, backward=6, cat="forward_backward")
+    builder.arrow(1, forward=0, backward=4, cat="ac2g")  # from a launch to a kernel: nobody reads it
+    trace = read(builder.write(tmp_path / "t.json"))
+    assert trace.ops.sequence.tolist() == [5, NO_ID, 5]
+    assert trace.ops.forward_thread.tolist() == [0, NO_ID, 3]
+    assert trace.flows.arrow.tolist() == [0, 0, 1, 1]
+    assert trace.flows.is_end.tolist() == [0, 1, 0, 1]
+    assert trace.flows.time.tolist() == [0, 4_000, 1_000, 6_000]
+    assert [trace.threads[thread] for thread in trace.flows.thread] == [(1, 1), (1, 2)] * 2
+    assert trace.skipped_count == 0
 
 
 def test_old_category_names_and_string_ids(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tracekit.attribution.backward import backward_scopes, link_backward
 from tracekit.attribution.blocks import Block, find_blocks
 from tracekit.attribution.intervals import (
     NOBODY,
@@ -51,12 +52,15 @@ class Attribution:
     op_nesting: Nesting
     op_scope: Ints  # innermost scope of each op
     op_pass: Ints
+    op_backward_scope: Ints  # scope whose forward each op differentiates; of ops outside all scopes
+    has_backward: bool  # any op of the trace is known to differentiate another
     scope_pass: Ints
     regions: Intervals
     region_nesting: Nesting
     gpu_launch: Ints  # per GPU event, into trace.launches
     gpu_op: Ints  # innermost op around its launch
     gpu_scope: Ints  # innermost scope around its launch
+    gpu_backward_scope: Ints  # scope whose forward it differentiates; of those launched outside all scopes
     gpu_pass: Ints
     gpu_region: Ints
 
@@ -70,6 +74,11 @@ class Attribution:
         """GPU events that were launched inside a module's scope."""
         return np.not_equal(self.gpu_scope, NOBODY)
 
+    @property
+    def in_backward(self) -> Mask:
+        """GPU events of a backward that is linked to a module's forward."""
+        return np.not_equal(self.gpu_backward_scope, NOBODY)
+
 
 def attribute(trace: Trace) -> Attribution:
     """Joins the tables of `trace`: by correlation on the way to the CPU, by enclosing intervals there."""
@@ -78,13 +87,18 @@ def attribute(trace: Trace) -> Attribution:
     scopes = tree.scopes
     is_op = ~tree.is_scope_op
     kept = take(trace.ops, is_op)
-    ops = Ops(kept.name, kept.thread, kept.start, kept.end, trace.ops.signature[is_op])
+    ops = Ops(
+        *(kept.name, kept.thread, kept.start, kept.end),
+        *(column[is_op] for column in (trace.ops.signature, trace.ops.sequence, trace.ops.forward_thread)),
+    )
     op_nesting = nest(ops)
     regions = take(trace.annotations, tree.is_region)
     region_nesting = nest(regions)
 
     launch = launch_of_gpu_events(trace)
     op_scope = innermost(tree.nesting, ops.thread, ops.start, ops.end)
+    link = link_backward(trace, ops, op_nesting)
+    op_backward_scope = backward_scopes(link, op_nesting, op_scope)
     launches = trace.launches
     launched = np.flatnonzero(launch != NOBODY)
     at = launch[launched]
@@ -94,7 +108,11 @@ def attribute(trace: Trace) -> Attribution:
         result[launched] = innermost(nesting, launches.thread[at], launches.start[at], launches.end[at])
         return result
 
+    gpu_op = around_launch(op_nesting)
     gpu_scope = around_launch(tree.nesting)
+    is_backward = (gpu_scope == NOBODY) & (gpu_op != NOBODY)
+    gpu_backward_scope = np.full(len(launch), NOBODY, np.int64)
+    gpu_backward_scope[is_backward] = op_backward_scope[gpu_op[is_backward]]
     gpu_pass = np.full(len(launch), NOBODY, np.int64)
     gpu_pass[launched] = passes.containing(
         launches.thread[at], launches.start[at], launches.end[at], gpu_scope[launched] != NOBODY
@@ -105,13 +123,16 @@ def attribute(trace: Trace) -> Attribution:
         ops=ops,
         op_nesting=op_nesting,
         op_scope=op_scope,
+        op_backward_scope=op_backward_scope,
+        has_backward=bool(np.any(link != NOBODY)),
         op_pass=passes.containing(ops.thread, ops.start, ops.end, op_scope != NOBODY),
         scope_pass=passes.containing(scopes.thread, scopes.start, scopes.end, np.ones(len(scopes), np.bool_)),
         regions=regions,
         region_nesting=region_nesting,
         gpu_launch=launch,
-        gpu_op=around_launch(op_nesting),
+        gpu_op=gpu_op,
         gpu_scope=gpu_scope,
+        gpu_backward_scope=gpu_backward_scope,
         gpu_pass=gpu_pass,
         gpu_region=around_launch(region_nesting),
     )

@@ -3,6 +3,8 @@
 from tracekit.trace.columns import (
     FRAME_PREFIX,
     GPU_KINDS,
+    NO_ID,
+    Flows,
     GpuEvents,
     Intervals,
     Ints,
@@ -16,6 +18,8 @@ from tracekit.trace.read import read
 __all__ = [
     "FRAME_PREFIX",
     "GPU_KINDS",
+    "NO_ID",
+    "Flows",
     "GpuEvents",
     "Intervals",
     "Ints",

@@ -22,6 +22,7 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 FRAME_PREFIX = "nn.Module: "
 NO_ID = -1
 
+LARGEST_NUMBER = 2**62
 LATEST_US = 9e15  # the year 2255
 LONGEST_US = 1e12  # eleven days
 
@@ -41,7 +42,16 @@ class Intervals:
 
 @dataclass(frozen=True)
 class Ops(Intervals):
+    """`sequence` and `forward_thread` are autograd's, `NO_ID` where the trace has none.
+
+    An op of a forward carries the number of the autograd node that is created next on its thread; one of a
+    backward that of the node that it runs, and in `forward_thread` torch's own number (from 1, no thread id
+    of the trace) of the thread that created the node.
+    """
+
     signature: Ints  # index into Trace.signatures
+    sequence: Ints
+    forward_thread: Ints
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,19 @@ class GpuEvents(Intervals):
     correlation: Ints
     device: Ints  # index into Trace.devices
     kind: Ints  # index into GPU_KINDS
+
+
+@dataclass(frozen=True)
+class Flows:
+    """The ends of the arrows from forward ops to the backward ops that differentiate them."""
+
+    arrow: Ints  # the two ends of an arrow have the same number, which other arrows may have later
+    thread: Ints
+    time: Ints  # ns
+    is_end: Ints  # 0 in the forward, 1 in the backward
+
+    def __len__(self) -> int:
+        return len(self.arrow)
 
 
 @dataclass(frozen=True)
@@ -86,6 +109,7 @@ class Trace:
     gpu_events: GpuEvents
     frames: Intervals  # nn.Module frames
     annotations: Intervals  # user ranges on the CPU
+    flows: Flows  # from forward to backward
 
     @property
     def device_kind(self) -> str | None:
@@ -104,6 +128,8 @@ _GPU_CATEGORIES = {"kernel": 0, "gpu_memcpy": 1, "gpu_memset": 2, "memcpy": 1, "
 _OP_CATEGORIES = {"cpu_op", "operator"}
 _RANGE_CATEGORIES = {"user_annotation"}
 _LAUNCH_SUFFIXES = ("runtime", "driver")
+_FLOW_CATEGORIES = {"fwdbwd", "forward_backward"}
+_FLOW_ENDS = {"s": 0, "f": 1}
 
 
 class _Table(dict[Any, int]):
@@ -135,9 +161,11 @@ class ColumnsBuilder:
     def __init__(self) -> None:
         self.event_count = 0
         self.untimed_count = 0
-        self._names, self._threads, self._devices, self._signatures = (_Table() for _ in range(4))
-        self._ops, self._launches, self._gpu_events, self._frames, self._annotations = (
-            _Columns() for _ in range(5)
+        self._names, self._threads, self._devices, self._signatures, self._arrows = (
+            _Table() for _ in range(5)
+        )
+        self._ops, self._launches, self._gpu_events, self._frames, self._annotations, self._flows = (
+            _Columns() for _ in range(6)
         )
 
     def add(self, events: list[Event], to_ns: Callable[[list[int]], tuple[Ints, Ints]]) -> None:
@@ -148,9 +176,12 @@ class ColumnsBuilder:
         gpu_events: list[int] = []
         frames: list[int] = []
         annotations: list[int] = []
+        flows: list[int] = []
         by_category: dict[str | None, list[int] | None] = {}
         for position, event in enumerate(events):
             if event.ph != "X":
+                if event.ph in _FLOW_ENDS and event.cat in _FLOW_CATEGORIES and _is_usable_flow(event):
+                    flows.append(position)
                 continue
             category = event.cat
             try:
@@ -190,6 +221,8 @@ class ColumnsBuilder:
         for columns, positions in ((self._frames, frames), (self._annotations, annotations)):
             if positions:
                 columns.append(**self._intervals([events[i] for i in positions], *to_ns(positions)))
+        if flows:
+            self._add_flows([events[i] for i in flows], to_ns(flows)[0])
 
     def _intervals(self, events: list[Event], start: Ints, duration: Ints) -> dict[str, Ints]:
         names, threads = self._names, self._threads
@@ -206,18 +239,38 @@ class ColumnsBuilder:
     ) -> None:
         chosen = [events[i] for i in positions]
         signatures = self._signatures
-        codes = [
-            signatures[
-                event.name,
-                bytes(args.shapes),
-                bytes(args.dtypes),
-                bytes(args.concrete),
-            ]
+        codes = np.empty((len(chosen), 3), np.int64)
+        codes[:] = [
+            (
+                signatures[
+                    event.name,
+                    bytes(args.shapes),
+                    bytes(args.dtypes),
+                    bytes(args.concrete),
+                ],
+                _number(args.sequence),
+                _number(args.forward_thread),
+            )
             if (args := event.args)
-            else signatures[event.name, b"", b"", b""]
+            else (signatures[event.name, b"", b"", b""], NO_ID, NO_ID)
             for event in chosen
         ]
-        self._ops.append(**self._intervals(chosen, *to_ns(positions)), signature=np.array(codes, np.int64))
+        signature, sequence, forward_thread = (column.copy() for column in codes.T)
+        self._ops.append(
+            **self._intervals(chosen, *to_ns(positions)),
+            signature=signature,
+            sequence=sequence,
+            forward_thread=forward_thread,
+        )
+
+    def _add_flows(self, flows: list[Event], time: Ints) -> None:
+        arrows, threads = self._arrows, self._threads
+        self._flows.append(
+            arrow=np.array([arrows[event.pid, event.id] for event in flows], np.int64),
+            thread=np.array([threads[event.pid, event.tid] for event in flows], np.int64),
+            time=time,
+            is_end=np.array([_FLOW_ENDS[event.ph or ""] for event in flows], np.int64),
+        )
 
     def _add_gpu_events(
         self, events: list[Event], positions: list[int], to_ns: Callable[[list[int]], tuple[Ints, Ints]]
@@ -251,7 +304,10 @@ class ColumnsBuilder:
             processes=np.array([processes[pid] for pid, _ in self._threads], np.int64),
             devices=list(self._devices),
             signatures=[Signature(*key) for key in self._signatures],
-            ops=Ops(**intervals(self._ops), signature=self._ops.build("signature")),
+            ops=Ops(
+                **intervals(self._ops),
+                **{name: self._ops.build(name) for name in ("signature", "sequence", "forward_thread")},
+            ),
             launches=Launches(**intervals(self._launches), correlation=self._launches.build("correlation")),
             gpu_events=GpuEvents(
                 **intervals(self._gpu_events),
@@ -261,15 +317,27 @@ class ColumnsBuilder:
             ),
             frames=Intervals(**intervals(self._frames)),
             annotations=Intervals(**intervals(self._annotations)),
+            flows=Flows(**{name: self._flows.build(name) for name in ("arrow", "thread", "time", "is_end")}),
         )
 
 
 def _has_sane_time(event: Event) -> bool:
     """Whether start and duration are there and in a range in which no sum of nanoseconds overflows."""
-    start, duration = event.ts, event.dur
-    if start is None or duration is None:
-        return False
-    return -LONGEST_US < start < LATEST_US and 0 <= duration < LONGEST_US
+    duration = event.dur
+    return duration is not None and 0 <= duration < LONGEST_US and _starts_sanely(event)
+
+
+def _starts_sanely(event: Event) -> bool:
+    return event.ts is not None and -LONGEST_US < event.ts < LATEST_US
+
+
+def _is_usable_flow(event: Event) -> bool:
+    return isinstance(event.id, (int, str)) and _starts_sanely(event)
+
+
+def _number(value: Any) -> int:
+    """A count as it is, `NO_ID` for whatever is none or none that 64 bits hold."""
+    return value if type(value) is int and 0 <= value <= LARGEST_NUMBER else NO_ID
 
 
 def _correlation(event: Event) -> int:

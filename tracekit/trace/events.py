@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -14,12 +14,16 @@ _ABSENT = msgspec.Raw(b"")
 
 
 class Args(msgspec.Struct, gc=False):
+    """What only links events to each other may be of any form: a bad value loses a link, not the event."""
+
     correlation: int | None = None
     device: Id = None
     stream: Id = None
     shapes: msgspec.Raw = msgspec.field(default=_ABSENT, name="Input Dims")
     dtypes: msgspec.Raw = msgspec.field(default=_ABSENT, name="Input type")
     concrete: msgspec.Raw = msgspec.field(default=_ABSENT, name="Concrete Inputs")
+    sequence: Any = msgspec.field(default=None, name="Sequence number")
+    forward_thread: Any = msgspec.field(default=None, name="Fwd thread id")
 
 
 class Event(msgspec.Struct, gc=False):
@@ -33,6 +37,7 @@ class Event(msgspec.Struct, gc=False):
     ts: float | None = None
     dur: float | None = None
     args: Args | None = None
+    id: Any = None  # of a flow
 
 
 class ExactTime(msgspec.Struct, gc=False):

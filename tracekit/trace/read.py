@@ -203,9 +203,13 @@ class _Clock:
         """Start and duration of the events at `positions`, in ns."""
         events, count = self._events, len(positions)
         start = np.fromiter((events[i].ts for i in positions), np.float64, count)
-        duration = np.fromiter((events[i].dur for i in positions), np.float64, count)
-        # A large float has no fraction left to see; the durations tell whether the times have any.
-        fractional = np.any(start != np.floor(start)) or np.any(duration != np.floor(duration))
+        durations = [events[i].dur for i in positions]
+        duration = np.array([dur or 0 for dur in durations], np.float64)
+        # A large float has no fraction left to see; the durations tell whether the times have any,
+        # and where there are none (flows), they may have.
+        fractional = (
+            np.any(start != np.floor(start)) or np.any(duration != np.floor(duration)) or None in durations
+        )
         if fractional and np.any(np.abs(start) >= FLOAT_EXACT_BELOW_US):
             return self._to_ns_exactly(positions)
         return _ns(start), _ns(duration)

@@ -1,0 +1,155 @@
+"""Which forward op an op of a backward pass differentiates, and so in whose scope it would have run.
+
+Two things in a trace say so. An arrow (a flow event) leads from the forward op to the backward op. And an
+op of a backward carries the sequence number of the autograd node that it runs: of the forward ops on the
+thread that created the node, the last one before it with that number created it, since the next node takes
+the next number; ops that create no node, or call the one that does, carry the same number and start earlier.
+(torch draws its arrows by that rule: `generateForwardBackwardLink` in torch/csrc/profiler/collection.cpp.)
+
+An arrow knows the thread, which a sequence number does not, but only a point in time on it: it is believed
+unless the ops found at its ends carry different sequence numbers. What neither links stays unlinked, as
+`AccumulateGrad` does, which adds to the gradient of a parameter and differentiates no op.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tracekit.attribution.intervals import NOBODY, Mask, Nesting, innermost
+from tracekit.attribution.lookup import last_no_later
+from tracekit.trace import NO_ID, Flows, Ints, Ops, Trace
+
+_ENGINE_PREFIX = "autograd::engine::evaluate_function: "
+_MOST_VOTES = 10_000_000
+
+
+def link_backward(trace: Trace, ops: Ops, nesting: Nesting) -> Ints:
+    """For each op, the forward op that it differentiates, else `NOBODY`.
+
+    Only the ops that run an autograd node are linked, not what is nested in them.
+    """
+    numbered = ops.sequence != NO_ID
+    is_backward = numbered & (ops.forward_thread > 0)
+    start, end = _ends_of_arrows(trace.flows, ops, nesting)
+    contradicted = numbered[start] & numbered[end] & (ops.sequence[start] != ops.sequence[end])
+    start, end = start[~contradicted], end[~contradicted]
+
+    link = np.full(len(ops), NOBODY, np.int64)
+    forward = nesting.order[(numbered & ~is_backward)[nesting.order]]  # of equal starts, the inner one last
+    backward = np.flatnonzero(is_backward)
+    if len(forward) and len(backward):
+        thread = _forward_threads(trace.processes, ops, forward, backward, start, end)
+        found = last_no_later(
+            (ops.thread[forward], ops.sequence[forward]),
+            ops.start[forward],
+            (thread, ops.sequence[backward]),
+            ops.start[backward] - 1,
+        )
+        link[backward] = np.where(found != NOBODY, forward[found], NOBODY)
+    link[end] = start
+
+    # The engine's own op is around the node's, adds up the gradients that it gives, and has no arrow.
+    is_engine = np.array([name.startswith(_ENGINE_PREFIX) for name in trace.names], np.bool_)
+    around = nesting.parent[end]
+    unlinked = (around != NOBODY) & is_engine[ops.name[around]] & (link[around] == NOBODY)
+    link[around[unlinked]] = start[unlinked]
+    return link
+
+
+def backward_scopes(link: Ints, nesting: Nesting, op_scope: Ints) -> Ints:
+    """For each op the scope whose forward it differentiates, by the innermost linked op around it.
+
+    `NOBODY` for an op that runs in a scope itself: recomputation is forward work. A forward op outside all
+    scopes that is itself nested in a backward op (the second backward of `create_graph=True`, say) leads on
+    to what that one differentiates.
+    """
+    count = len(link)
+    in_scope = op_scope != NOBODY
+    step = np.where(link != NOBODY, link, nesting.parent)
+    leads_to = np.append(np.where(in_scope, np.arange(count), np.where(step == NOBODY, count, step)), count)
+    while not np.array_equal(further := leads_to[leads_to], leads_to):
+        leads_to = further
+    scope = np.where(in_scope, NOBODY, np.append(op_scope, NOBODY)[leads_to[:count]])
+    return np.asarray(scope, np.int64)
+
+
+def _ends_of_arrows(flows: Flows, ops: Ops, nesting: Nesting) -> tuple[Ints, Ints]:
+    """The forward and the backward op of each arrow whose ends both lie in ops, the forward one earlier."""
+    is_end = flows.is_end > 0
+    starts, ends = np.flatnonzero(~is_end), np.flatnonzero(is_end)
+    found = last_no_later((flows.arrow[starts],), flows.time[starts], (flows.arrow[ends],), flows.time[ends])
+    ends, starts = ends[found != NOBODY], starts[found[found != NOBODY]]
+    forward = innermost(nesting, flows.thread[starts], flows.time[starts], flows.time[starts])
+    backward = innermost(nesting, flows.thread[ends], flows.time[ends], flows.time[ends])
+    backward = _outermost_with_same_start(backward, ops.start, nesting.parent)
+    known = (forward != NOBODY) & (backward != NOBODY)
+    forward, backward = forward[known], backward[known]
+    is_earlier = ops.start[forward] < ops.start[backward]
+    return forward[is_earlier], backward[is_earlier]
+
+
+def _outermost_with_same_start(op: Ints, start: Ints, parent: Ints) -> Ints:
+    """In a trace with whole microseconds, what an op calls may seem to start with it."""
+    result: Ints = op.copy()
+    pending = np.flatnonzero(op != NOBODY)
+    while len(pending):
+        around = parent[result[pending]]
+        is_same = (around != NOBODY) & (start[around] == start[result[pending]])
+        pending = pending[is_same]
+        result[pending] = around[is_same]
+    return result
+
+
+def _forward_threads(
+    processes: Ints, ops: Ops, forward: Ints, backward: Ints, arrow_start: Ints, arrow_end: Ints
+) -> Ints:
+    """For each of the `backward` ops, the thread of the trace that its `forward_thread` stands for.
+
+    An arrow tells it. Without one it is the thread on which most of the sequence numbers are found that the
+    backward ops have, of several the one that has fewest others; `NOBODY` where that does not decide.
+    """
+    threads = len(processes)
+    process = processes[ops.thread]
+    _, sequence = np.unique(ops.sequence, return_inverse=True)
+    node = process * (int(sequence.max(initial=0)) + 1) + sequence
+    nodes = int(node.max(initial=0)) + 1
+    _, creator = np.unique(ops.forward_thread, return_inverse=True)
+    creator = process * (int(creator.max(initial=0)) + 1) + creator
+    known_creators, creator_of_backward = np.unique(creator[backward], return_inverse=True)
+
+    wanted = np.unique(creator_of_backward * nodes + node[backward])
+    offered = np.unique(node[forward] * threads + ops.thread[forward])
+    first = np.searchsorted(offered // threads, wanted % nodes, side="left")
+    count = np.searchsorted(offered // threads, wanted % nodes, side="right") - first
+    by_count = np.argsort(count, kind="stable")  # a number that many threads have tells least
+    kept = by_count[np.cumsum(count[by_count]) <= _MOST_VOTES]
+    vote = np.repeat(kept, count[kept])
+    position = np.arange(len(vote)) - np.repeat(np.cumsum(count[kept]) - count[kept], count[kept])
+    ballot = (wanted[vote] // nodes) * threads + offered[first[vote] + position] % threads
+
+    at = np.searchsorted(known_creators, creator[arrow_end])
+    told = _is_in(creator[arrow_end], at, known_creators)
+    arrow_ballot = at[told] * threads + ops.thread[arrow_start[told]]
+
+    candidates, choice = np.unique(np.concatenate((ballot, arrow_ballot)), return_inverse=True)
+    weight = np.concatenate((np.ones(len(ballot)), np.full(len(arrow_ballot), len(ballot) + 1.0)))
+    votes = np.bincount(choice, weight, len(candidates))
+    numbers_of_thread = np.bincount(offered % threads, minlength=threads)
+    creator_of_candidate, thread = candidates // threads, candidates % threads
+    others = numbers_of_thread[thread]
+    order = np.lexsort((-others, votes, creator_of_candidate))
+    creator_of_candidate, thread, votes, others = (
+        column[order] for column in (creator_of_candidate, thread, votes, others)
+    )
+    is_last = np.append(creator_of_candidate[1:] != creator_of_candidate[:-1], True)
+    equals_previous = np.zeros(len(order), np.bool_)
+    equals_previous[1:] = ~is_last[:-1] & (votes[1:] == votes[:-1]) & (others[1:] == others[:-1])
+    winner = np.full(len(known_creators), NOBODY, np.int64)
+    best = np.flatnonzero(is_last & ~equals_previous) if len(order) else np.empty(0, np.int64)
+    winner[creator_of_candidate[best]] = thread[best]
+    return np.asarray(winner[creator_of_backward], np.int64)
+
+
+def _is_in(values: Ints, at: Ints, known: Ints) -> Mask:
+    """Whether `known`, sorted, holds each value at the position where it would stand."""
+    return np.asarray(known[np.minimum(at, len(known) - 1)] == values, np.bool_)
