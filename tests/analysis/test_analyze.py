@@ -104,6 +104,100 @@ def test_modules(report: Report) -> None:
     assert all(row.gpu_backward_time_us is None and row.bytes is None for row in report.modules)
 
 
+def training() -> TraceBuilder:
+    """Two steps of a model of two linear layers in a block; each step's backward runs on its own thread."""
+    builder = TraceBuilder()
+    shapes = {"grad": [[8, 16], [16, 4]], "input": [[16, 8], [8, 4]]}
+    for step, at in enumerate((0, 1000)):
+        builder.frame("Net_0", at, at + 100).frame("Block_0", at + 5, at + 95)
+        for index in (0, 1):
+            start, number = at + 10 + 40 * index, 10 * step + index
+            builder.frame(f"Linear_{index}", start, start + 30)
+            builder.op("aten::mm", start + 5, start + 25, [[8, 4], [4, 16]], [B, B], sequence=number)
+            builder.launch(4 * number, start + 10).kernel(4 * number, start + 400, start + 410)
+            back = at + 300 - 100 * index
+            builder.node("MmBackward0", back, back + 50, sequence=number, tid=2)
+            for n, dims in enumerate(shapes.values()):
+                inner = back + 10 + 15 * n
+                builder.op("aten::mm", inner, inner + 10, dims, [B, B], tid=2)
+                correlation = 4 * number + 1 + n
+                # 3 and 5 µs in the first layer's backward, 6 and 10 in the second's
+                builder.launch(correlation, inner + 2, tid=2)
+                builder.kernel(correlation, back + 500, back + 500 + (3, 5)[n] * (1 + index))
+        builder.node("torch::autograd::AccumulateGrad", at + 400, at + 420, tid=2)
+        builder.launch(900 + step, at + 405, tid=2).kernel(900 + step, at + 950, at + 952)
+    return builder
+
+
+def test_backward(tmp_path: Path) -> None:
+    report = analyze(training().write(tmp_path / "t.json.gz"))
+    shares = report.accounting
+    assert (shares.modules_forward.events, shares.modules_forward.us) == (4, 40)
+    assert (shares.modules_backward.events, shares.modules_backward.us) == (8, 2 * (3 + 5 + 6 + 10))
+    assert (shares.outside_modules.events, shares.outside_modules.us) == (2, 4)  # adding to the gradients
+    assert shares.gpu_time_us == 40 + 48 + 4
+    rows = {row.name: row for row in report.modules}
+    first, second, block, root = (rows[name] for name in ("Linear_0", "Linear_1", "Block_0", "Net_0"))
+    assert [row.gpu_backward_time_us for row in (first, second, block, root)] == [16, 32, 48, 48]
+    assert [row.gpu_backward_self_time_us for row in (first, second, block, root)] == [16, 32, 0, 0]
+    assert [row.gpu_backward_time_per_pass_us for row in (first, second, root)] == [8, 16, 24]
+    assert [row.backward_kernels for row in (first, second, root)] == [4, 4, 8]
+    # The gradients of weight and input each take as many multiplications as the forward.
+    assert first.matrix_flops == 2 * 2 * 8 * 4 * 16
+    assert (first.backward_matrix_flops, root.backward_matrix_flops) == (
+        2 * 2 * 2 * 8 * 4 * 16,
+        8 * 2 * 8 * 64,
+    )
+    assert [row.gpu_time_us for row in (first, second, block, root)] == [
+        20,
+        20,
+        40,
+        40,
+    ]  # as without backward
+    types = {row.type: row for row in report.types}
+    assert (types["Linear"].gpu_backward_time_us, types["Linear"].gpu_backward_self_time_us) == (48, 48)
+    assert (types["Block"].gpu_backward_time_us, types["Block"].gpu_backward_self_time_us) == (48, 0)
+    assert types["modules_backward"].gpu_self_time_us == 48
+    assert types["modules_backward"].matrix_flops == root.backward_matrix_flops
+    assert "outside_modules" in types
+    assert types["outside_modules"].matrix_flops == 0
+    assert sum(row.gpu_self_time_us for row in report.types) == report.time.gpu_time_us
+
+
+def test_a_module_without_a_share_in_the_backward_has_none_and_without_any_it_is_unknown(
+    tmp_path: Path,
+) -> None:
+    builder = training().frame("Metric_0", 110, 120)
+    rows = {row.name: row for row in analyze(builder.write(tmp_path / "t.json")).modules}
+    assert (rows["Metric_0"].gpu_backward_time_us, rows["Metric_0"].backward_kernels) == (0.0, 0)
+    builder.events = [event for event in builder.events if event["tid"] != 2]
+    rows = {row.name: row for row in analyze(builder.write(tmp_path / "u.json")).modules}
+    assert (rows["Linear_0"].gpu_backward_time_us, rows["Linear_0"].backward_matrix_flops) == (None, None)
+
+
+def test_backward_of_blocks(tmp_path: Path) -> None:
+    builder = TraceBuilder()
+    builder.scope("forward", "0", 0, 100).scope(0, "", 1, 99)
+    for index in (0, 1):
+        start = 10 + 40 * index
+        builder.scope(1 + index, f"layers.{index}", start, start + 30)
+        builder.scope(3 + index, f"layers.{index}.mlp", start + 2, start + 28)
+        builder.op("aten::mm", start + 5, start + 25, sequence=index)
+        builder.launch(index, start + 10).kernel(index, 500 + start, 510 + start)
+        builder.node("MmBackward0", 200 + start, 230 + start, sequence=index)
+        builder.launch(2 + index, 210 + start).kernel(2 + index, 600 + start, 603 + start + index)
+    kinds = ["Net", "Layer", "Layer", "Mlp", "Mlp"]
+    paths = ["", "layers.0", "layers.1", "layers.0.mlp", "layers.1.mlp"]
+    builder.metadata["tracekit"] = {
+        "modules": [
+            {"index": i, "path": path, "type": kind}
+            for i, (path, kind) in enumerate(zip(paths, kinds, strict=True))
+        ]
+    }
+    blocks = analyze(builder.write(tmp_path / "t.json")).blocks
+    assert [(block.gpu_time_us, block.gpu_backward_time_us) for block in blocks] == [(10, 3), (10, 4)]
+
+
 def test_types_sum_to_the_gpu_time(report: Report) -> None:
     rows = {row.type: row for row in report.types}
     assert rows["TinyBlock"].modules == 2

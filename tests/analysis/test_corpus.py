@@ -45,6 +45,50 @@ def test_accounting_adds_up_and_equals_the_reference(name: str) -> None:
     assert accounting.gpu_time_us == close(sum(share.us for shares in parts.values() for share in shares))
 
 
+# GPU events and µs of each backward, and of modules in it with their children, as a loop over the JSON that
+# knows arrows alone, or sequence numbers alone, finds them. The other traces have no modules or no backward.
+BACKWARD: dict[str, tuple[int, float, dict[str, tuple[int, float]]]] = {
+    "mi300x_norm_layers_fwd_bwd.json.gz": (
+        70,
+        478.928,
+        {
+            "Net_0": (64, 456.138),  # without the loss
+            "MSELoss_0": (6, 22.790),
+            "LayerNorm_0": (6, 97.820),  # three steps, with a kernel for the gradients of weight and bias …
+            "LayerNorm_1": (3, 73.627),  # … and without, as it has none
+            "BatchNorm2d_1": (3, 34.048),
+            "GroupNorm_0": (15, 58.271),
+        },
+    ),
+    "mi300x_resnet_ddp_checkpoint_train.json.gz": (
+        828,
+        9062.755,
+        {
+            "DistributedDataParallel_0": (828, 9062.755),
+            "Sequential_5": (204, 1567.827),  # checkpointed: its forward runs again within the backward
+            "MaxPool2d_0": (6, 246.153),
+            "Linear_0": (9, 68.431),
+        },
+    ),
+}
+
+
+@every_trace
+def test_backward_of_modules(name: str) -> None:
+    report = report_of(name)
+    events, us, modules = BACKWARD.get(name, (0, 0.0, {}))
+    share = report.accounting.modules_backward
+    assert (share.events, share.us) == (events, close(us))
+    rows = {row.name: row for row in report.modules}
+    found = {module: (rows[module].backward_kernels, rows[module].gpu_backward_time_us) for module in modules}
+    assert found == {module: (kernels, close(time)) for module, (kernels, time) in modules.items()}
+    by_kind = {row.kind: row.gpu_self_time_us for row in report.types}
+    assert by_kind.get("modules_backward", 0.0) == close(us)
+    for rows_of_backward in (report.modules, [row for row in report.types if row.kind == "modules"]):
+        assert sum(row.gpu_backward_self_time_us or 0.0 for row in rows_of_backward) == close(us)
+    assert all((row.gpu_backward_time_us is None) == (name not in BACKWARD) for row in report.modules)
+
+
 @every_trace
 def test_gpu_time_busy_and_span(name: str) -> None:
     time, expected = report_of(name).time, EXPECTED[name]

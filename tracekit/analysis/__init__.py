@@ -66,7 +66,7 @@ def analyze(
         passes=passes,
         modules=modules,
         types=module_rows.type_rows(
-            attribution, totals, accounting, _outside_matrix_flops(attribution, costs), costs.has_shapes
+            attribution, totals, accounting, _matrix_flops_of_kind(attribution, costs), costs.has_shapes
         ),
         blocks=module_rows.block_rows(attribution, totals, blocks, parameters, costs.has_shapes, on_cpu),
         kernels=work_rows.kernel_rows(trace),
@@ -76,25 +76,30 @@ def analyze(
     )
 
 
-def _outside_matrix_flops(attribution: Attribution, costs: OpCosts) -> int | None:
-    """Matrix FLOPs of ops in no module's scope."""
-    return int(costs.matrix[attribution.op_scope == NOBODY].sum()) if costs.has_shapes else None
+def _matrix_flops_of_kind(attribution: Attribution, costs: OpCosts) -> dict[str, int]:
+    """Matrix FLOPs of ops in no module's scope, those of a module's backward apart."""
+    outside, backward = attribution.op_scope == NOBODY, attribution.op_backward_scope != NOBODY
+    return {
+        "modules_backward": int(costs.matrix[backward].sum()),
+        "outside_modules": int(costs.matrix[outside & ~backward].sum()),
+    }
 
 
 def _accounting(trace: Trace, attribution: Attribution) -> Accounting:
-    """Every GPU event once: in a module's forward, outside modules, or without a launch in the trace."""
+    """Every GPU event once: in a module's forward or backward, outside modules, or of an unknown launch."""
     duration = trace.gpu_events.end - trace.gpu_events.start
 
     def share(of: Mask) -> Share:
         return Share(events=int(of.sum()), us=int(duration[of].sum()) / 1000)
 
     before, forward = attribution.launched_before_trace, attribution.in_module
+    backward = attribution.in_backward
     return Accounting(
         gpu_events=len(duration),
         gpu_time_us=int(duration.sum()) / 1000,
         modules_forward=share(forward),
-        modules_backward=share(np.zeros(len(duration), np.bool_)),
-        outside_modules=share(~forward & ~before),
+        modules_backward=share(backward),
+        outside_modules=share(~forward & ~backward & ~before),
         launched_before_trace=share(before),
     )
 

@@ -34,15 +34,18 @@ def module_rows(
             depth[index] = depth[module.parent] + 1
             if index not in block_of and module.parent in block_of:
                 block_of[index] = block_of[module.parent]
-    gpu_median, gpu_self_median, cpu_median, cpu_self_median = map(
+    gpu_median, gpu_self_median, cpu_median, cpu_self_median, backward_median, backward_self_median = map(
         _median_us,
         (
             totals.gpu_time_per_pass,
             totals.gpu_self_time_per_pass,
             totals.cpu_time_per_pass,
             totals.cpu_self_time_per_pass,
+            totals.gpu_backward_time_per_pass,
+            totals.gpu_backward_self_time_per_pass,
         ),
     )
+    has_backward = attribution.has_backward
     order = np.lexsort((-totals.cpu_time, -totals.gpu_time))
     return tuple(
         ModuleRow(
@@ -56,9 +59,13 @@ def module_rows(
             kernels=int(totals.gpu_events[i]),
             gpu_time_us=int(totals.gpu_time[i]) / 1000,
             gpu_self_time_us=int(totals.gpu_self_time[i]) / 1000,
-            gpu_backward_time_us=None,
+            gpu_backward_time_us=int(totals.gpu_backward_time[i]) / 1000 if has_backward else None,
+            gpu_backward_self_time_us=int(totals.gpu_backward_self_time[i]) / 1000 if has_backward else None,
+            backward_kernels=int(totals.gpu_backward_events[i]) if has_backward else None,
             gpu_time_per_pass_us=gpu_median[i],
             gpu_self_time_per_pass_us=gpu_self_median[i],
+            gpu_backward_time_per_pass_us=backward_median[i] if has_backward else None,
+            gpu_backward_self_time_per_pass_us=backward_self_median[i] if has_backward else None,
             cpu_time_us=int(totals.cpu_time[i]) / 1000,
             cpu_self_time_us=int(totals.cpu_self_time[i]) / 1000,
             cpu_time_per_pass_us=cpu_median[i],
@@ -67,6 +74,7 @@ def module_rows(
             median_call_us=float(totals.median_call[i]) / 1000,
             parameters=_parameters(modules[i], parameters),
             matrix_flops=int(totals.matrix[i]) if has_shapes else None,
+            backward_matrix_flops=int(totals.backward_matrix[i]) if has_shapes and has_backward else None,
             vector_flops=None,
             bytes=None,
             tflops=_tflops(totals, i) if has_shapes else None,
@@ -80,10 +88,14 @@ def type_rows(
     attribution: Attribution,
     totals: ModuleTotals,
     accounting: Accounting,
-    outside_matrix_flops: int | None,
+    matrix_flops_of_kind: Mapping[str, int],
     has_shapes: bool,
 ) -> tuple[TypeRow, ...]:
-    """One row per type, by GPU self time; then what no module launched, so that self times sum up."""
+    """One row per type, by GPU self time; then what no module's forward launched, so that self times sum up.
+
+    `matrix_flops_of_kind`: those of the ops that launched the latter.
+    """
+    has_backward = attribution.has_backward
     labels = [_type_label(module) for module in attribution.tree.modules]
     names = sorted(set(labels))
     number = {name: index for index, name in enumerate(names)}
@@ -93,10 +105,9 @@ def type_rows(
     def self_sum(values: Any) -> list[int]:
         return [int(x) for x in np.bincount(label, values, len(names))]
 
-    gpu_self, cpu_self, calls = (
-        self_sum(totals.gpu_self_time),
-        self_sum(totals.cpu_self_time),
-        self_sum(totals.calls),
+    gpu_self, cpu_self, backward_self, calls = map(
+        self_sum,
+        (totals.gpu_self_time, totals.cpu_self_time, totals.gpu_backward_self_time, totals.calls),
     )
     counts = np.bincount(label, minlength=len(names)).tolist()
     rows = [
@@ -108,9 +119,13 @@ def type_rows(
             kernels=int(nested.gpu_events[i]),
             gpu_time_us=int(nested.gpu_time[i]) / 1000,
             gpu_self_time_us=gpu_self[i] / 1000,
+            gpu_backward_time_us=int(nested.gpu_backward_time[i]) / 1000 if has_backward else None,
+            gpu_backward_self_time_us=backward_self[i] / 1000 if has_backward else None,
+            backward_kernels=int(nested.gpu_backward_events[i]) if has_backward else None,
             cpu_time_us=int(nested.cpu_time[i]) / 1000,
             cpu_self_time_us=cpu_self[i] / 1000,
             matrix_flops=int(nested.matrix[i]) if has_shapes else None,
+            backward_matrix_flops=int(nested.backward_matrix[i]) if has_shapes and has_backward else None,
         )
         for i, name in enumerate(names)
     ]
@@ -129,9 +144,13 @@ def type_rows(
             kernels=share.events,
             gpu_time_us=share.us,
             gpu_self_time_us=share.us,
+            gpu_backward_time_us=None,
+            gpu_backward_self_time_us=None,
+            backward_kernels=None,
             cpu_time_us=0.0,
             cpu_self_time_us=0.0,
-            matrix_flops=outside_matrix_flops if kind == "outside_modules" else None,
+            matrix_flops=matrix_flops_of_kind.get(kind) if has_shapes else None,
+            backward_matrix_flops=None,
         )
         for kind, share in others.items()
         if share.events
@@ -172,6 +191,9 @@ def block_rows(
                 calls=int(totals.calls[i]),
                 parameters=_parameters(modules[i], parameters),
                 gpu_time_us=int(totals.gpu_time[i]) / 1000,
+                gpu_backward_time_us=int(totals.gpu_backward_time[i]) / 1000
+                if attribution.has_backward
+                else None,
                 gpu_time_per_pass_us=gpu_median[i],
                 cpu_time_us=cpu_time / 1000,
                 cpu_time_per_pass_us=cpu_median[i],

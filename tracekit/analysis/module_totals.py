@@ -19,7 +19,8 @@ class ModuleTotals:
     """Per module, in the order of `ModuleTree.modules`. Times in ns.
 
     "With children" counts a GPU event once for a module that is called within itself. Children are what
-    runs inside the module's scopes, on their thread.
+    runs inside the module's scopes, on their thread. Backward is what differentiates that, wherever it runs;
+    it is in no other column.
     """
 
     calls: Ints
@@ -30,6 +31,10 @@ class ModuleTotals:
     cpu_self_time: Ints
     matrix: Ints  # with children
     launched_matrix: Ints  # the part of it whose ops launched GPU events
+    gpu_backward_self_time: Ints
+    gpu_backward_time: Ints  # with children, as are the next two
+    gpu_backward_events: Ints
+    backward_matrix: Ints
     slowest_call: Ints
     median_call: PerPass
     gpu_time_per_pass: PerPass  # [module, pass]
@@ -37,9 +42,14 @@ class ModuleTotals:
     cpu_time_per_pass: PerPass
     cpu_self_time_per_pass: PerPass
     matrix_per_pass: PerPass
+    gpu_backward_time_per_pass: PerPass  # the pass of the forward that it differentiates
+    gpu_backward_self_time_per_pass: PerPass
     scope_gpu_time: Ints  # per scope, with children
     scope_gpu_events: Ints
     scope_matrix: Ints
+    scope_gpu_backward_time: Ints
+    scope_gpu_backward_events: Ints
+    scope_backward_matrix: Ints
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,9 @@ class LabelTotals:
     gpu_events: Ints
     cpu_time: Ints
     matrix: Ints
+    gpu_backward_time: Ints
+    gpu_backward_events: Ints
+    backward_matrix: Ints
 
 
 def total_by_module(trace: Trace, attribution: Attribution, costs: OpCosts) -> ModuleTotals:
@@ -73,6 +86,15 @@ def total_by_module(trace: Trace, attribution: Attribution, costs: OpCosts) -> M
     matrix = with_children(by_scope(attribution.op_scope[at_scope], costs.matrix[at_scope]))
     launched = at_scope & costs.launched
     launched_matrix = with_children(by_scope(attribution.op_scope[launched], costs.matrix[launched]))
+    backward = attribution.in_backward
+    of_scope = attribution.gpu_backward_scope[backward]
+    gpu_backward_self = by_scope(of_scope, duration[backward])
+    gpu_backward = with_children(gpu_backward_self)
+    gpu_backward_events = with_children(np.bincount(of_scope, minlength=scope_count))
+    differentiates = attribution.op_backward_scope != NOBODY
+    backward_matrix = with_children(
+        by_scope(attribution.op_backward_scope[differentiates], costs.matrix[differentiates])
+    )
     cpu = scopes.end - scopes.start
     has_parent = nesting.parent != NOBODY
     cpu_self = cpu - by_scope(nesting.parent[has_parent], cpu[has_parent])
@@ -101,6 +123,10 @@ def total_by_module(trace: Trace, attribution: Attribution, costs: OpCosts) -> M
         cpu_self_time=by_module(cpu_self, everywhere),
         matrix=by_module(matrix),
         launched_matrix=by_module(launched_matrix),
+        gpu_backward_self_time=by_module(gpu_backward_self, everywhere),
+        gpu_backward_time=by_module(gpu_backward),
+        gpu_backward_events=by_module(gpu_backward_events),
+        backward_matrix=by_module(backward_matrix),
         slowest_call=slowest,
         median_call=median,
         gpu_time_per_pass=by_module_and_pass(gpu),
@@ -108,9 +134,14 @@ def total_by_module(trace: Trace, attribution: Attribution, costs: OpCosts) -> M
         cpu_time_per_pass=by_module_and_pass(cpu),
         cpu_self_time_per_pass=by_module_and_pass(cpu_self, everywhere),
         matrix_per_pass=by_module_and_pass(matrix),
+        gpu_backward_time_per_pass=by_module_and_pass(gpu_backward),
+        gpu_backward_self_time_per_pass=by_module_and_pass(gpu_backward_self, everywhere),
         scope_gpu_time=gpu,
         scope_gpu_events=gpu_events,
         scope_matrix=matrix,
+        scope_gpu_backward_time=gpu_backward,
+        scope_gpu_backward_events=gpu_backward_events,
+        scope_backward_matrix=backward_matrix,
     )
 
 
@@ -128,6 +159,9 @@ def total_by_label(totals: ModuleTotals, attribution: Attribution, label: Ints, 
         by_label(totals.scope_gpu_events),
         by_label(tree.scopes.end - tree.scopes.start),
         by_label(totals.scope_matrix),
+        by_label(totals.scope_gpu_backward_time),
+        by_label(totals.scope_gpu_backward_events),
+        by_label(totals.scope_backward_matrix),
     )
 
 

@@ -119,9 +119,13 @@ class ModuleRow(Row, frozen=True):
     kernels: int
     gpu_time_us: float
     gpu_self_time_us: float
-    gpu_backward_time_us: float | None
+    gpu_backward_time_us: float | None  # None: no backward in the trace, or none that is linked to forwards
+    gpu_backward_self_time_us: float | None
+    backward_kernels: int | None
     gpu_time_per_pass_us: float | None  # median over passes
     gpu_self_time_per_pass_us: float | None
+    gpu_backward_time_per_pass_us: float | None  # the pass whose forward is differentiated
+    gpu_backward_self_time_per_pass_us: float | None
     cpu_time_us: float
     cpu_self_time_us: float
     cpu_time_per_pass_us: float | None
@@ -130,6 +134,7 @@ class ModuleRow(Row, frozen=True):
     median_call_us: float  # … and of its median call
     parameters: int | None  # its own and its children's
     matrix_flops: int | None
+    backward_matrix_flops: int | None  # of ops in its backward
     vector_flops: int | None
     bytes: int | None
     tflops: float | None
@@ -137,7 +142,10 @@ class ModuleRow(Row, frozen=True):
 
 
 class TypeRow(Row, frozen=True):
-    """One module type; or what is in no module's forward, so that `gpu_self_time_us` sums to the GPU time."""
+    """One module type; or what is in no module's forward, so that `gpu_self_time_us` sums to the GPU time.
+
+    The backward columns of the module types split the row of kind "modules_backward" once more.
+    """
 
     type: str
     kind: str  # "modules", "outside_modules", "modules_backward", "launched_before_trace"
@@ -146,9 +154,13 @@ class TypeRow(Row, frozen=True):
     kernels: int
     gpu_time_us: float
     gpu_self_time_us: float
+    gpu_backward_time_us: float | None
+    gpu_backward_self_time_us: float | None
+    backward_kernels: int | None
     cpu_time_us: float
     cpu_self_time_us: float
     matrix_flops: int | None
+    backward_matrix_flops: int | None
 
 
 class BlockRow(Row, frozen=True):
@@ -160,6 +172,7 @@ class BlockRow(Row, frozen=True):
     calls: int
     parameters: int | None
     gpu_time_us: float
+    gpu_backward_time_us: float | None
     gpu_time_per_pass_us: float | None
     cpu_time_us: float
     cpu_time_per_pass_us: float | None
