@@ -45,8 +45,12 @@ def module(
         "gpu_time_us": 2 * us,
         "gpu_self_time_us": 2 * us,
         "gpu_backward_time_us": None,
+        "gpu_backward_self_time_us": None,
+        "backward_kernels": None,
         "gpu_time_per_pass_us": us,
         "gpu_self_time_per_pass_us": us,
+        "gpu_backward_time_per_pass_us": None,
+        "gpu_backward_self_time_per_pass_us": None,
         "cpu_time_us": 2 * us,
         "cpu_self_time_us": 2 * us,
         "cpu_time_per_pass_us": us,
@@ -55,6 +59,7 @@ def module(
         "median_call_us": us,
         "parameters": None,
         "matrix_flops": None,
+        "backward_matrix_flops": None,
         "vector_flops": None,
         "bytes": None,
         "tflops": None,
@@ -76,6 +81,7 @@ def block(index: int, kind: str, us: float, flops: int | None, tflops: float | N
         "calls": 2,
         "parameters": None,
         "gpu_time_us": 2 * us,
+        "gpu_backward_time_us": None,
         "gpu_time_per_pass_us": us,
         "cpu_time_us": 2 * us,
         "cpu_time_per_pass_us": us,
@@ -96,7 +102,15 @@ def block(index: int, kind: str, us: float, flops: int | None, tflops: float | N
     return BlockRow(**{**fields, **more})
 
 
-def type_row(name: str, us: float, *, kind: str = "modules", modules: int = 1, calls: int = 2) -> TypeRow:
+def type_row(
+    name: str,
+    us: float,
+    *,
+    kind: str = "modules",
+    modules: int = 1,
+    calls: int = 2,
+    backward_us: float | None = None,
+) -> TypeRow:
     return TypeRow(
         type=name,
         kind=kind,
@@ -105,9 +119,13 @@ def type_row(name: str, us: float, *, kind: str = "modules", modules: int = 1, c
         kernels=1,
         gpu_time_us=us,
         gpu_self_time_us=us,
+        gpu_backward_time_us=backward_us,
+        gpu_backward_self_time_us=backward_us,
+        backward_kernels=None,
         cpu_time_us=us,
         cpu_self_time_us=us,
         matrix_flops=None,
+        backward_matrix_flops=None,
     )
 
 

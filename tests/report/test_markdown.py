@@ -153,6 +153,31 @@ def test_types_sum_to_the_gpu_time():
     assert sum(float(row[2]) for row in table[:-1]) == float(table[-1][2])
 
 
+def test_backward_stands_beside_forward():
+    report = build.hybrid()
+    types = (
+        build.type_row("Linear", 6000.0, modules=2, calls=4, backward_us=420.0),
+        build.type_row("MambaRMSNormGated", 3000.0, backward_us=80.0),
+        build.type_row("Head", 1000.0, backward_us=0.0),
+        *report.types[3:],
+    )
+    modules = (
+        build.module("a", "Linear", 2000.0, gpu_backward_self_time_per_pass_us=210.0),
+        build.module("b", "Head", 500.0, gpu_backward_self_time_per_pass_us=0.0),
+    )
+    report = build.changed(report, types=types, modules=modules)
+    text = markdown(report)
+    table = rows(section(text, "## Summary of time by module type"))
+    assert table[0][-1] == "Backward GPU time (ms)"
+    assert [row[-1] for row in table[2:]] == ["0.420", "0.080", "0", "—", "—", "—", "0.500"]
+    assert sum(float(row[2]) for row in table[2:-1]) == float(table[-1][2])
+    assert "“modules, backward” split by type" in text
+    assert section(text, "## Slowest modules (20)").startswith(
+        "- 2.000 ms — `a` (Linear), backward 0.210 ms\n- 0.500 ms — `b` (Head)\n"
+    )
+    assert ", обратный проход 0,210 мс" in markdown(report, "ru")
+
+
 def test_slowest_modules_are_modules_with_their_own_time():
     text = section(markdown(build.hybrid(), "ru"), "## Самые медленные модули (20)")
     assert [line for line in text.splitlines() if line.startswith("-")] == [

@@ -154,12 +154,16 @@ def types(report: Report, locale: Locale) -> str:
         _("Total GPU time (ms)") if on_gpu else _("Total CPU time (ms)"),
         _("Mean (ms)"),
     ]
+    with_backward = view.has_backward(report)
+    if with_backward:
+        headers.append(_("Backward GPU time (ms)"))
     rows = [
         [
             _type_name(locale, row),
             locale.count(row.modules) if row.kind == "modules" else DASH,
             locale.milliseconds(us),
             locale.milliseconds(us / row.calls, 4) if row.calls else DASH,
+            *([_backward(locale, row)] if with_backward else []),
         ]
         for row, us in timed
     ]
@@ -173,9 +177,18 @@ def types(report: Report, locale: Locale) -> str:
         if any(row.kind != "modules" for row, _us in timed):
             notes.append(_("{dash}: is no module, has no calls").format(dash=DASH))
         rows.append([f"**{_('Total')}**", "", locale.milliseconds(report.time.gpu_time_us), ""])
+        if with_backward:
+            rows[-1].append(locale.milliseconds(report.accounting.modules_backward.us))
+            label = locale.message(view.KIND_LABELS["modules_backward"])
+            notes.append(_("backward GPU time: “{row}” split by type").format(row=label))
     if not report.modules:
         notes.append(view.why_no_modules())
-    return table(headers, rows, "lrrr") + _note(locale, *notes)
+    return table(headers, rows, "lrrrr"[: len(headers)]) + _note(locale, *notes)
+
+
+def _backward(locale: Locale, row: TypeRow) -> str:
+    us = row.gpu_backward_self_time_us
+    return DASH if us is None else locale.milliseconds(us)
 
 
 def _type_name(locale: Locale, row: TypeRow) -> str:
@@ -195,7 +208,10 @@ def slowest(report: Report, locale: Locale, top: int) -> str:
     lines = []
     for module, us in timed:
         kind = f" ({markdown_text(elide(clean(module.type), NAME_WIDTH))})" if module.type else ""
-        lines.append(f"- {locale.milliseconds(us)} {locale._('ms')} — {module_name(locale, module)}{kind}")
+        line = f"- {locale.milliseconds(us)} {locale._('ms')} — {module_name(locale, module)}{kind}"
+        if backward := view.backward_time_us(report, module):
+            line += locale._(", backward {time} ms").format(time=locale.milliseconds(backward))
+        lines.append(line)
     return "\n".join(lines) + _note(locale, view.self_time_basis(report, locale))
 
 

@@ -56,6 +56,19 @@ def types_by_time(report: Report) -> list[tuple[TypeRow, float]]:
     return sorted(shown, key=lambda pair: (pair[0].kind != "modules", -pair[1], pair[0].type))
 
 
+def has_backward(report: Report) -> bool:
+    """Whether GPU time of a backward pass is known by module."""
+    return any(row.gpu_backward_self_time_us for row in report.types)
+
+
+def backward_time_us(report: Report, module: ModuleRow) -> float:
+    """GPU time in µs of the backward of the module's own code (`is_per_pass`)."""
+    own = (
+        module.gpu_backward_self_time_per_pass_us if is_per_pass(report) else module.gpu_backward_self_time_us
+    )
+    return own or 0.0
+
+
 def type_label(row: TypeRow) -> str | Message:
     """The type's name from the trace, or what stands for GPU time that is in no module's forward."""
     return KIND_LABELS.get(row.kind, row.type)
