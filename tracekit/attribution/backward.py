@@ -20,7 +20,7 @@ from tracekit.attribution.lookup import last_no_later
 from tracekit.trace import NO_ID, Flows, Ints, Ops, Trace
 
 _ENGINE_PREFIX = "autograd::engine::evaluate_function: "
-_MOST_VOTES = 10_000_000
+_MOST_VOTES = 1_000_000  # pairs of threads that have a number in common: bounds what a hostile trace costs
 
 
 def link_backward(trace: Trace, ops: Ops, nesting: Nesting) -> Ints:
@@ -79,8 +79,9 @@ def _ends_of_arrows(flows: Flows, ops: Ops, nesting: Nesting) -> tuple[Ints, Int
     starts, ends = np.flatnonzero(~is_end), np.flatnonzero(is_end)
     found = last_no_later((flows.arrow[starts],), flows.time[starts], (flows.arrow[ends],), flows.time[ends])
     ends, starts = ends[found != NOBODY], starts[found[found != NOBODY]]
-    forward = innermost(nesting, flows.thread[starts], flows.time[starts], flows.time[starts])
-    backward = innermost(nesting, flows.thread[ends], flows.time[ends], flows.time[ends])
+    both = np.concatenate((starts, ends))
+    around = innermost(nesting, flows.thread[both], flows.time[both], flows.time[both])
+    forward, backward = np.split(around, [len(starts)])
     backward = _outermost_with_same_start(backward, ops.start, nesting.parent)
     known = (forward != NOBODY) & (backward != NOBODY)
     forward, backward = forward[known], backward[known]

@@ -85,7 +85,7 @@ def innermost(nesting: Nesting, thread: Ints, start: Ints, end: Ints) -> Ints:
 
 def _last_started(nesting: Nesting, thread: Ints, start: Ints) -> Ints:
     """The last interval in sorted order, on the query's thread, that starts no later than the query."""
-    times = np.unique(np.concatenate((nesting.start, start)))
+    times = np.sort(np.concatenate((nesting.start, start)))
     stride = len(times) + 1
 
     def key(of_thread: Ints, of_start: Ints) -> Ints:
