@@ -37,6 +37,7 @@ class ModuleTotals:
     cpu_time_per_pass: PerPass
     cpu_self_time_per_pass: PerPass
     matrix_per_pass: PerPass
+    launched_matrix_per_pass: PerPass
     scope_gpu_time: Ints  # per scope, with children
     scope_gpu_events: Ints
     scope_matrix: Ints
@@ -52,7 +53,10 @@ class LabelTotals:
     matrix: Ints
 
 
-def total_by_module(trace: Trace, attribution: Attribution, costs: OpCosts) -> ModuleTotals:
+def total_by_module(
+    trace: Trace, attribution: Attribution, costs: OpCosts, counted: Ints | None = None
+) -> ModuleTotals:
+    """The totals; matrix FLOPs are those of the ops, or `counted`, which has them by scope, with children."""
     tree, scopes = attribution.tree, attribution.tree.scopes
     nesting, module = tree.nesting, tree.module
     count, scope_count = len(tree.modules), len(scopes)
@@ -73,6 +77,8 @@ def total_by_module(trace: Trace, attribution: Attribution, costs: OpCosts) -> M
     matrix = with_children(by_scope(attribution.op_scope[at_scope], costs.matrix[at_scope]))
     launched = at_scope & costs.launched
     launched_matrix = with_children(by_scope(attribution.op_scope[launched], costs.matrix[launched]))
+    if counted is not None:
+        matrix, launched_matrix = counted, np.where(gpu_events > 0, counted, 0)
     cpu = scopes.end - scopes.start
     has_parent = nesting.parent != NOBODY
     cpu_self = cpu - by_scope(nesting.parent[has_parent], cpu[has_parent])
@@ -91,9 +97,9 @@ def total_by_module(trace: Trace, attribution: Attribution, costs: OpCosts) -> M
         sums = np.bincount(cell, values[at].astype(np.float64), count * passes)
         return np.asarray(sums.reshape(count, passes), np.float64)
 
-    slowest, median = _calls(module, cpu, count)
+    calls, slowest, median = calls_of(module, cpu, count)
     return ModuleTotals(
-        calls=np.bincount(module, minlength=count),
+        calls=calls,
         gpu_self_time=by_module(gpu_self, everywhere),
         gpu_time=by_module(gpu),
         gpu_events=by_module(gpu_events),
@@ -108,6 +114,7 @@ def total_by_module(trace: Trace, attribution: Attribution, costs: OpCosts) -> M
         cpu_time_per_pass=by_module_and_pass(cpu),
         cpu_self_time_per_pass=by_module_and_pass(cpu_self, everywhere),
         matrix_per_pass=by_module_and_pass(matrix),
+        launched_matrix_per_pass=by_module_and_pass(launched_matrix),
         scope_gpu_time=gpu,
         scope_gpu_events=gpu_events,
         scope_matrix=matrix,
@@ -131,12 +138,17 @@ def total_by_label(totals: ModuleTotals, attribution: Attribution, label: Ints, 
     )
 
 
-def _calls(module: Ints, cpu: Ints, count: int) -> tuple[Ints, PerPass]:
-    """CPU time of the slowest and of the median call of each module."""
-    order = np.lexsort((cpu, module))
+def calls_of(module: Ints, cpu: Ints, count: int) -> tuple[Ints, Ints, PerPass]:
+    """Number of calls of each of `count` modules, and CPU time of the slowest and of the median call.
+
+    The times of a module without calls mean nothing.
+    """
     calls = np.bincount(module, minlength=count)
+    if not len(module):
+        return calls, np.zeros(count, np.int64), np.zeros(count)
+    order = np.lexsort((cpu, module))
     last = np.cumsum(calls) - 1
-    first = last - calls + 1
+    first = np.minimum(last - calls + 1, last)
     ordered = cpu[order]
     middle = (ordered[(first + last) // 2] + ordered[(first + last + 1) // 2]) / 2
-    return ordered[last] if count else np.empty(0, np.int64), middle
+    return calls, ordered[last], middle
