@@ -15,6 +15,7 @@ from tracekit.analysis.schema import (
     ModuleRow,
     OpRow,
     Pass,
+    PhaseRow,
     RegionRow,
     TypeRow,
 )
@@ -70,6 +71,21 @@ class Report:
         return _frame(self.data.ops, OpRow)
 
     @cached_property
+    def phases(self) -> pd.DataFrame:
+        """One row per phase of a capture, such as prefill and decode."""
+        return _frame(self.data.phases, PhaseRow)
+
+    @cached_property
+    def module_phases(self) -> pd.DataFrame:
+        """One row per module and phase; empty where the passes are of one phase."""
+        return _phase_frame(self.data, "module_phases")
+
+    @cached_property
+    def block_phases(self) -> pd.DataFrame:
+        """One row per repeated layer and phase; empty where the passes are of one phase."""
+        return _phase_frame(self.data, "block_phases")
+
+    @cached_property
     def passes(self) -> pd.DataFrame:
         """One row per forward pass."""
         return _frame(self.data.passes, Pass)
@@ -120,3 +136,9 @@ def _frame(rows: Sequence[Row], row_type: type[Row]) -> pd.DataFrame:
     from tracekit.report.tables import frame
 
     return frame(rows, row_type)
+
+
+def _phase_frame(data: ReportData, name: str) -> pd.DataFrame:
+    from tracekit.report.tables import phase_frame
+
+    return phase_frame(data, name)

@@ -8,21 +8,30 @@ import msgspec
 
 from tracekit.analysis.schema import (
     Accounting,
+    BlockPhase,
     BlockRow,
+    Capture,
     Device,
     Finding,
     Flops,
+    GpuState,
     KernelRow,
+    Memory,
     Model,
+    ModulePhase,
     ModuleRow,
     OpRow,
     Pass,
+    PhaseRow,
     RegionRow,
     Report,
     Share,
+    Telemetry,
     Time,
     TraceInfo,
+    TypePhase,
     TypeRow,
+    UsedWithoutCall,
 )
 from tracekit.messages import N_
 
@@ -169,7 +178,21 @@ def hybrid() -> Report:
             dtype="bf16",
             mode="forward",
         ),
-        time=Time(2, 6000.0, 5900.0, 6100.0, 12_000.0, 5500.0, 11_000.0, 1000.0, 12_000.0, 5000.0),
+        time=Time(
+            passes=2,
+            pass_wall_us=6000.0,
+            pass_wall_min_us=5900.0,
+            pass_wall_max_us=6100.0,
+            gpu_time_us=12_000.0,
+            gpu_time_per_pass_us=5500.0,
+            gpu_busy_us=11_000.0,
+            gpu_idle_us=1000.0,
+            gpu_span_us=12_000.0,
+            latency_us=5000.0,
+            latency_min_us=4900.0,
+            latency_max_us=5300.0,
+            latency_passes=3,
+        ),
         accounting=Accounting(
             gpu_events=100,
             gpu_time_us=12_000.0,
@@ -179,7 +202,17 @@ def hybrid() -> Report:
             launched_before_trace=Share(6, 500.0),
         ),
         flops=Flops(
-            2_024_912_977_920, None, None, 1_012_456_488_960, 0.95, 202.5, 10_000.0, 0.2047, 202.49, "latency"
+            matrix=2_024_912_977_920,
+            vector=None,
+            bytes=None,
+            matrix_per_pass=1_012_456_488_960,
+            covered_gpu_time_share=0.95,
+            achieved_tflops=202.5,
+            matrix_gpu_time_us=10_000.0,
+            peak_share=0.2047,
+            headline_tflops=202.49,
+            headline_basis="latency",
+            source="shapes",
         ),
         passes=(one_pass(0, 6100.0), one_pass(1, 5900.0)),
         modules=(
@@ -322,7 +355,9 @@ def cpu_only() -> Report:
         device=Device(None, "cpu", None, None, None, N_("there is no GPU")),
         time=Time(2, 6000.0, 5900.0, 6100.0, 0.0, 0.0, 0.0, 0.0, 0.0, None),
         accounting=Accounting(0, 0.0, nothing, nothing, nothing, nothing),
-        flops=Flops(1_000_000, None, None, 500_000, None, None, 0.0, None, 0.00025, "pass_wall"),
+        flops=Flops(
+            1_000_000, None, None, 500_000, None, None, 0.0, None, 0.00025, "pass_wall", source="shapes"
+        ),
         passes=(cpu_pass, changed(cpu_pass, index=1)),
         modules=(cpu_module, child),
         types=(
@@ -346,6 +381,159 @@ def no_shapes() -> Report:
             block(row.index, row.kind, row.gpu_time_per_pass_us or 0.0, None, None) for row in report.blocks
         ),
         ops=tuple(changed(row, matrix_flops=None, tflops=None) for row in report.ops),
+    )
+
+
+def phase_row(name: str, us: float, passes: int, tokens: int, cache: int, flops: int) -> PhaseRow:
+    """Passes of `us` GPU time; latency is as long, wall time twice to three times that."""
+    return PhaseRow(
+        name=name,
+        passes=passes,
+        tokens=tokens,
+        cache_length=cache,
+        latency_us=us,
+        latency_min_us=us,
+        latency_max_us=us,
+        latency_passes=1,
+        pass_wall_us=2 * us,
+        pass_wall_min_us=2 * us,
+        pass_wall_max_us=(2 if passes == 1 else 3) * us,
+        gpu_time_us=us,
+        gpu_busy_us=us,
+        matrix_flops=flops,
+        counted_flops=None,
+        headline_tflops=flops / us / 1e6,
+        headline_basis="latency",
+        tokens_per_second=2 * tokens / us * 1e6,
+    )
+
+
+def _in_phases(row: Any, prefill: str, decode: str) -> tuple[Any, ...]:
+    """A module's or a block's figures: those of the report in the prefill, a tenth of them in the decode."""
+    is_block = isinstance(row, BlockRow)
+    kind = BlockPhase if is_block else ModulePhase
+    made = []
+    for name, share in ((prefill, 1.0), (decode, 0.1)):
+        of_block: dict[str, Any] = {}
+        if is_block:
+            of_block = {
+                f"{part}_flops_per_pass": getattr(row, f"{part}_flops_per_pass")
+                for part in ("attention", "ffn", "mixer")
+            } | {"cpu_gflops": None}
+        own = row.gpu_time_per_pass_us if is_block else row.gpu_self_time_per_pass_us
+        made.append(
+            kind(
+                phase=name,
+                calls=2,
+                gpu_time_per_pass_us=(row.gpu_time_per_pass_us or 0.0) * share,
+                gpu_self_time_per_pass_us=(own or 0.0) * share,
+                cpu_time_per_pass_us=100.0,
+                cpu_self_time_per_pass_us=100.0,
+                slowest_call_us=100.0,
+                median_call_us=100.0,
+                matrix_flops_per_pass=row.matrix_flops_per_pass if is_block else row.matrix_flops,
+                tflops=None if row.tflops is None else row.tflops * share,
+                **of_block,
+            )
+        )
+    return tuple(made)
+
+
+def phases(prefill: str = "prefill", decode: str = "decode") -> Report:
+    """The hybrid as a `generate` of 2 sequences: a prefill of 61 tokens in 5 ms, two decodes in 0.5 ms."""
+    report = hybrid()
+    rows = (
+        phase_row(prefill, 5000.0, 1, 61, 0, 1_000_000_000_000),
+        phase_row(decode, 500.0, 2, 1, 61, 20_000_000_000),
+    )
+    return changed(
+        report,
+        model=changed(report.model, mode="generate", batch_size=2),
+        time=changed(report.time, passes=3, phase=prefill),
+        phases=rows,
+        passes=(
+            changed(one_pass(0), phase=prefill),
+            changed(one_pass(1, 1000.0), phase=decode),
+            changed(one_pass(2, 1100.0), phase=decode),
+        ),
+        modules=tuple(changed(m, phases=_in_phases(m, prefill, decode)) for m in report.modules),
+        blocks=tuple(changed(b, phases=_in_phases(b, prefill, decode)) for b in report.blocks),
+        types=tuple(
+            changed(t, phases=(TypePhase(prefill, t.gpu_self_time_us / 2, 9.0), TypePhase(decode, 7.0, 9.0)))
+            if t.kind == "modules"
+            else t
+            for t in report.types
+        ),
+    )
+
+
+def gpu_state(**fields: Any) -> GpuState:
+    known: dict[str, Any] = {
+        "index": 0,
+        "sm_clock_mhz": 1980.0,
+        "max_sm_clock_mhz": 1980.0,
+        "memory_clock_mhz": 2619.0,
+        "power_w": 120.5,
+        "power_limit_w": 700.0,
+        "performance_state": "P0",
+        "temperature_c": 41.0,
+        "throttle_reasons": (),
+        "source": "nvml",
+    }
+    return GpuState(**{**known, **fields})
+
+
+def training() -> Report:
+    """The hybrid as training on a GPU that is watched, with all that capture may notice."""
+    report = hybrid()
+    return changed(
+        report,
+        device=changed(
+            report.device,
+            telemetry=Telemetry(
+                (gpu_state(),), (gpu_state(sm_clock_mhz=1500.0, power_w=699.2, temperature_c=78.0),)
+            ),
+        ),
+        model=changed(report.model, mode="train"),
+        time=changed(report.time, step_latency_us=20_000.0, step_wall_us=25_000.0, steps=5),
+        flops=changed(
+            report.flops, matrix_per_step=3_000_000_000_000, step_tflops=150.0, step_basis="latency"
+        ),
+        memory=Memory(17_800_000_000, 20_000_000_000, 16_000_000_000),
+        capture=Capture(
+            error="out of memory",
+            not_called=tuple(f"backbone.experts.{i}" for i in range(7)),
+            used_without_call=(UsedWithoutCall("lm_head", None),),
+            compiled=("backbone.layers.1",),
+            cuda_graph=True,
+            redacted=True,
+            notes=("the sequence was shortened",),
+        ),
+        modules=tuple(
+            changed(m, allocated_bytes=2000 - i, allocated_self_bytes=100 * i, net_bytes=i)
+            for i, m in enumerate(report.modules)
+        ),
+    )
+
+
+def hostile_capture() -> Report:
+    """Names of phases, states of the GPU and what capture noticed, as malicious as it gets."""
+    report = phases(HOSTILE, HOSTILE + "2")
+    state = gpu_state(performance_state=HOSTILE, throttle_reasons=(HOSTILE,))
+    return changed(
+        report,
+        device=changed(report.device, telemetry=Telemetry((state,), (state,))),
+        capture=Capture(
+            error=HOSTILE,
+            not_called=(HOSTILE,),
+            used_without_call=(UsedWithoutCall(HOSTILE, HOSTILE),),
+            compiled=(HOSTILE,),
+            notes=(HOSTILE,),
+        ),
+        modules=tuple(
+            changed(m, path=HOSTILE, type=HOSTILE, allocated_bytes=1, allocated_self_bytes=1)
+            for m in report.modules
+        ),
     )
 
 
@@ -401,4 +589,7 @@ ALL = {
     "no_shapes": no_shapes,
     "hostile": hostile,
     "large": large,
+    "phases": phases,
+    "training": training,
+    "hostile_capture": hostile_capture,
 }

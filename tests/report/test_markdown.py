@@ -101,6 +101,95 @@ def test_facts():
         assert number.replace(" ", NBSP) in parameters
 
 
+def test_latency_wall_and_gpu_time_stand_in_this_order():
+    lines = section(markdown(build.hybrid()), "## General").splitlines()
+    start = lines.index("- Latency without the profiler: 5.00 ms (median of 3 passes; 4.90 ms – 5.30 ms)")
+    assert lines[start + 1 : start + 3] == [
+        "- Wall time of a pass under the profiler: 6.00 ms (median of 2 passes; 5.90 ms – 6.10 ms)",
+        "- GPU time per pass: 5.50 ms (median of 2 passes)",
+    ]
+
+
+def test_phases_are_shown_apart():
+    text = markdown(build.phases(), "ru")
+    assert value(text, "Время forward-pass") == (
+        "prefill: 5,00 мс; decode: 500,00 мкс (задержка, измерена без профилировщика)"
+    )
+    assert value(text, "FLOPs / forward") == "prefill: 1,000 TFLOPs; decode: 20,000 GFLOPs"
+    assert value(text, "Эффективная производительность").startswith(
+        "prefill: 200,00 TFLOP/s; decode: 40,00 TFLOP/s ("
+    )
+    text = markdown(build.phases())
+    assert value(text, "Wall time of a pass under the profiler") == (
+        "prefill: 10.00 ms (one pass); decode: 1.00 ms (median of 2 passes; 1.00 ms – 1.50 ms)"
+    )
+    assert value(text, "New tokens per sequence and pass") == (
+        "prefill: 61 (in the cache before: 0); decode: 1 (in the cache before: 61)"
+    )
+    table = {row[0]: row[1:] for row in rows(section(text, "## Phases"))}
+    assert table["Median of a pass"] == ["prefill", "decode"]
+    assert table["Passes"] == ["1", "2"]
+    assert table["Tokens per second"] == ["24,400.0", "4,000.0"]
+
+
+def test_tables_have_a_column_or_a_list_per_phase():
+    text = markdown(build.phases())
+    table = rows(section(text, "### Efficiency by block"))
+    assert table[0] == ["Block number", "prefill (TFLOP/s)", "decode (TFLOP/s)"] * 2
+    assert table[2] == ["0", "5.14", "0.51", "1", "17.14", "1.71"]
+    kinds = rows(section(text, "### Kinds of blocks"))
+    assert [(row[0], row[3], row[-1]) for row in kinds[2:4]] == [
+        ("mamba", "prefill", "3.500"),
+        ("mamba", "decode", "0.350"),
+    ]
+    types = rows(section(text, "## Summary of time by module type"))
+    assert types[2] == ["Linear", "2", "6.000", "1.5000", "3.000", "0.0070"]
+    assert section(text, "### decode").startswith("- 0.200 ms — `backbone.layers.0.mixer.in_proj` (Linear)")
+    assert [row[1] for row in rows(section(text, "## Passes"))[2:]] == ["prefill", "decode", "decode"]
+    assert "## Phases" not in markdown(build.hybrid())
+
+
+def test_training_steps():
+    text = markdown(build.training())
+    assert value(text, "Step without the profiler") == "20.00 ms"
+    assert value(text, "Step under the profiler") == "25.00 ms (ProfilerStep, median of 5 steps)"
+    assert value(text, "FLOPs / step") == "3.000 TFLOPs"
+    assert value(text, "Achieved performance of a step") == (
+        "150.00 TFLOP/s (matrix FLOPs of a step ÷ its time without the profiler)"
+    )
+
+
+def test_state_of_the_device_and_memory():
+    text = markdown(build.training())
+    assert value(text, "GPU 0, before → after the passes") == (
+        "SM 1,980 → 1,500 of 1,980 MHz, memory 2,619 MHz, 41 → 78 °C, 120 → 699 of 700 W, state P0"
+    )
+    assert value(text, "Peak of the device memory") == (
+        "17.800 GB allocated, 20.000 GB reserved, 16.000 GB allocated before the passes"
+    )
+    table = rows(section(text, "## Memory by module (20)"))[2:]
+    assert table[0] == ["`lm_head`", "Head", "400 B", "1.996 kB", "4 B"]
+    assert "## Memory by module" not in markdown(build.hybrid())
+
+
+def test_what_capture_noticed_stands_under_what_the_trace_lacks():
+    text = section(markdown(build.training()), "## What the trace lacks")
+    few = "`backbone.experts.0`, `backbone.experts.1`, `backbone.experts.2`, `…`"
+    assert f"never called: 7 ({few}); that is ordinary for experts" in text
+    for part in ("ended early: `out of memory`", "not called: 1 (`lm_head`)", "compiled regions: 1 (`"):
+        assert part in text
+    for part in ("a CUDA graph", "was redacted", "note of the capture: `the sequence was shortened`"):
+        assert part in text
+
+
+def test_flops_that_were_counted_at_capture_say_so():
+    report = build.hybrid()
+    report = build.changed(report, flops=build.changed(report.flops, source="flop_counter"))
+    text = markdown(report)
+    assert value(text, "FLOPs / forward") == "1.012 TFLOPs (counted by torch.utils.flop_counter at capture)"
+    assert "FLOPs were counted at capture" in section(text, "## What the trace lacks")
+
+
 def test_time_of_a_pass_says_what_it_is():
     report = build.hybrid()
     assert (
@@ -254,6 +343,15 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         self.text.append(data)
+
+
+def test_hostile_facts_of_a_capture_are_shown_and_not_obeyed():
+    text = markdown(build.hostile_capture())
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u202e\ud800]", text)
+    page = Page()
+    page.feed(render_html(text, "t", "en", {}))
+    assert not {"script", "a"} & set(page.tags)
+    assert page.tags.count("table") == len(re.findall(r"^\|[-:|]+\|$", text, re.M)) == 10
 
 
 @pytest.mark.parametrize("lang", ["en", "ru"])

@@ -111,3 +111,18 @@ def test_dollars_start_no_formula():
 
 def test_palette_is_that_of_seaborn_without_grey():
     assert len(plots.PALETTE) == 9
+
+
+def test_block_time_has_a_panel_per_phase():
+    figure = plots.block_time(build.phases(), Locale("en"))
+    shown = texts(figure)
+    assert "GPU time, per pass of prefill (one pass)" in shown
+    assert "GPU time, per pass of decode (median of 2 passes)" in shown
+    heights = [[round(bar.get_height(), 6) for bar in axes.patches] for axes in figure.axes[:2]]
+    assert heights == [[3.5, 1.0, 0.5], [0.35, 0.1, 0.05]]
+
+
+def test_pictures_of_modules_name_their_phases():
+    en = Locale("en")
+    assert any("per pass of prefill" in text for text in texts(plots.layer_time(build.phases(), en)))
+    assert any("3 passes (prefill, decode)" in text for text in texts(plots.type_time(build.phases(), en)))

@@ -9,7 +9,8 @@ from tracekit.messages import UserError
 from tracekit.report import save as save_function
 
 PNG = {"layer_time.png", "type_time.png", "block_time.png"}
-CSV = {f"{n}.csv" for n in ("modules", "types", "blocks", "kernels", "ops", "passes", "regions", "findings")}
+TABLES = ("modules", "types", "blocks", "kernels", "ops", "phases", "passes", "regions", "findings")
+CSV = {f"{table}.csv" for table in TABLES}
 MARKER = ".tracekit-report"
 
 

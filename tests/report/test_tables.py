@@ -7,13 +7,13 @@ import pytest
 from tests.report import build
 from tracekit.analysis.schema import Finding, KernelRow, ModuleRow, OpRow
 from tracekit.report.i18n import Locale
-from tracekit.report.tables import TABLES, frame, render_csv
+from tracekit.report.tables import PHASE_TABLES, TABLES, columns_of, frame, phase_frame, render_csv
 
 
 def test_columns_are_the_fields_and_types_hold_without_rows():
     modules = build.hybrid().modules
     full, empty = frame(modules, ModuleRow), frame((), ModuleRow)
-    assert list(full.columns) == list(ModuleRow.__struct_fields__)
+    assert list(full.columns) == [name for name in ModuleRow.__struct_fields__ if name != "phases"]
     assert full.dtypes.equals(empty.dtypes)
     assert len(empty) == 0
     assert full.dtypes["calls"] == "int64"
@@ -37,10 +37,12 @@ def test_messages_are_text():
 @pytest.mark.parametrize("name", build.ALL)
 def test_csv_files(name):
     files = render_csv(build.ALL[name](), Locale("ru"))
-    assert sorted(files) == sorted(f"{table}.csv" for table in TABLES)
+    has_phases = any(row.phases for row in build.ALL[name]().modules)
+    expected = [*TABLES, *(PHASE_TABLES if has_phases else ())]
+    assert sorted(files) == sorted(f"{table}.csv" for table in expected)
     for table, row_type in TABLES.items():
         read = list(csv.reader(io.StringIO(files[f"{table}.csv"].decode(), newline="")))
-        assert read[0] == list(row_type.__struct_fields__)
+        assert read[0] == columns_of(row_type)
         assert len(read) == 1 + len(getattr(build.ALL[name](), table))
 
 
@@ -66,3 +68,13 @@ def test_formulas_are_disarmed(start):
 
 def test_ops_without_rows():
     assert frame((), OpRow)["shapes"].tolist() == []
+
+
+def test_phases_of_blocks_are_rows():
+    table = phase_frame(build.phases(), "block_phases")
+    assert list(table.columns[:4]) == ["stack", "index", "phase", "calls"]
+    assert table["phase"].tolist() == ["prefill", "decode"] * 3
+    # Blocks of 3.5, 1 and 0.5 ms in the prefill, a tenth of that in the decode.
+    decode = table[table["phase"] == "decode"]
+    assert decode["gpu_time_per_pass_us"].tolist() == pytest.approx([350, 100, 50])
+    assert len(phase_frame(build.hybrid(), "module_phases")) == 0

@@ -37,6 +37,19 @@ def test_headline():
     assert "Findings" in text
 
 
+def test_phases_stand_beside_each_other():
+    text = summary(build.phases())
+    assert re.search(r"Latency +prefill: 5\.00 ms; decode: 500\.00 µs", text)
+    # 10¹² FLOPs in 5 ms, 2·10¹⁰ in 0.5 ms; 122 tokens and 2.
+    assert re.search(r"Achieved +prefill: 200\.00 TFLOP/s; decode: 40\.00 TFLOP/s", text)
+    assert re.search(r"Tokens per second +prefill: 24,400\.0; decode: 4,000\.0", text)
+    assert "per pass of prefill" in text
+
+
+def test_a_training_step():
+    assert re.search(r"Step +20\.00 ms; 150\.00 TFLOP/s", summary(build.training()))
+
+
 def test_shares_are_left_out_without_a_gpu():
     text = summary(build.cpu_only())
     assert "Where the GPU time went" not in text

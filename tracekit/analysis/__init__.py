@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
+import msgspec
 
-from tracekit.analysis import findings, module_rows, work_rows
-from tracekit.analysis.busy import occupancy
+from tracekit.analysis import findings, headline, module_rows, work_rows
+from tracekit.analysis.captured import read_captured
 from tracekit.analysis.device import find_device, ran_on_cpu
-from tracekit.analysis.model_card import latency_us, model_card, parameters_of
+from tracekit.analysis.model_card import model_card, parameters_of
 from tracekit.analysis.module_totals import total_by_module
 from tracekit.analysis.op_costs import OpCosts, cost_ops
-from tracekit.analysis.schema import Accounting, Flops, Pass, Report, Share, Time, TraceInfo
+from tracekit.analysis.pass_flops import count_pass_flops
+from tracekit.analysis.phases import find_phases, main_phase, of_phase, phase_rows_of
+from tracekit.analysis.schema import Accounting, Report, Share, TraceInfo
+from tracekit.analysis.steps import find_steps
 from tracekit.attribution import NOBODY, Attribution, Mask, attribute, find_blocks
 from tracekit.trace import Trace, read
 
@@ -38,7 +40,10 @@ def analyze(
     attribution = attribute(trace)
     device, spec = find_device(trace, gpu, peak_tflops, bandwidth_gbs)
     costs = cost_ops(trace, attribution, spec)
-    totals = total_by_module(trace, attribution, costs)
+    captured = read_captured(trace.metadata)
+    phases = find_phases(trace, attribution.passes, captured)
+    pass_flops = count_pass_flops(attribution, costs, phases, captured)
+    totals = total_by_module(trace, attribution, costs, pass_flops.by_scope)
     tree = attribution.tree
     blocks = find_blocks(tree.modules, numbered=tree.source != "frames")
     parameters = parameters_of(trace.metadata)
@@ -51,11 +56,22 @@ def analyze(
         module_source=tree.source,
     )
     accounting = _accounting(trace, attribution)
-    passes = work_rows.pass_rows(trace, attribution, costs)
-    time = _time(trace, passes)
+    device = msgspec.structs.replace(device, telemetry=captured.telemetry)
+    passes = work_rows.pass_rows(trace, attribution, phases, pass_flops.by_pass)
     on_cpu = ran_on_cpu(trace)
-    flops = _flops(costs, passes, time, timed=on_cpu or any(one.kernels for one in passes))
-    modules = module_rows.module_rows(attribution, totals, blocks, parameters, costs.has_shapes)
+    timed = on_cpu or any(one.kernels for one in passes)
+    phase_rows = headline.phase_rows(captured, phases, passes, pass_flops, timed)
+    main = next((row for row in phase_rows if row.name == main_phase(phases, passes)), None)
+    steps = find_steps(trace, attribution, costs)
+    time = headline.time_of(trace, captured, passes, main, steps)
+    flops = headline.flops_of(costs, pass_flops, passes, time, main, steps, timed)
+    knows_flops = pass_flops.knows_modules
+    of_each_phase = phase_rows_of(attribution, totals, blocks, phases, knows_flops, on_cpu)
+    if main is not None and phases.several:
+        totals = of_phase(totals, attribution, phases.passes_of(main.name))
+    modules = module_rows.module_rows(
+        attribution, totals, blocks, parameters, knows_flops, captured.module_memory, of_each_phase.modules
+    )
     return Report(
         trace=info,
         device=device,
@@ -63,16 +79,26 @@ def analyze(
         time=time,
         accounting=accounting,
         flops=flops,
+        memory=captured.memory,
+        capture=captured.facts,
+        phases=phase_rows,
         passes=passes,
         modules=modules,
         types=module_rows.type_rows(
-            attribution, totals, accounting, _matrix_flops_of_kind(attribution, costs), costs.has_shapes
+            attribution,
+            totals,
+            accounting,
+            _matrix_flops_of_kind(attribution, costs) if pass_flops.source == "shapes" else {},
+            knows_flops,
+            of_each_phase.types,
         ),
-        blocks=module_rows.block_rows(attribution, totals, blocks, parameters, costs.has_shapes, on_cpu),
+        blocks=module_rows.block_rows(
+            attribution, totals, blocks, parameters, knows_flops, on_cpu, of_each_phase.blocks
+        ),
         kernels=work_rows.kernel_rows(trace),
         ops=work_rows.op_rows(trace, attribution, costs, on_cpu),
         regions=work_rows.region_rows(trace, attribution),
-        findings=findings.find(info, device, accounting, flops, passes, modules),
+        findings=findings.find(info, device, accounting, flops, passes, modules, phase_rows, captured.facts),
     )
 
 
@@ -101,60 +127,4 @@ def _accounting(trace: Trace, attribution: Attribution) -> Accounting:
         modules_backward=share(backward),
         outside_modules=share(~forward & ~backward & ~before),
         launched_before_trace=share(before),
-    )
-
-
-def _time(trace: Trace, passes: tuple[Pass, ...]) -> Time:
-    events = trace.gpu_events
-    gpu = occupancy(events.start, events.end, events.device)
-    walls = [one.wall_us for one in passes]
-    return Time(
-        passes=len(passes),
-        pass_wall_us=statistics.median(walls) if walls else None,
-        pass_wall_min_us=min(walls, default=None),
-        pass_wall_max_us=max(walls, default=None),
-        gpu_time_us=int((events.end - events.start).sum()) / 1000,
-        gpu_time_per_pass_us=statistics.median(one.gpu_time_us for one in passes) if passes else None,
-        gpu_busy_us=gpu.busy / 1000,
-        gpu_idle_us=gpu.idle / 1000,
-        gpu_span_us=gpu.span / 1000,
-        latency_us=latency_us(trace.metadata),
-    )
-
-
-def _flops(costs: OpCosts, passes: tuple[Pass, ...], time: Time, timed: bool) -> Flops:
-    """`timed`: the times of passes are those of the device that computed."""
-    if not costs.has_shapes:
-        return Flops(
-            matrix=None,
-            vector=None,
-            bytes=None,
-            matrix_per_pass=None,
-            covered_gpu_time_share=None,
-            achieved_tflops=None,
-            matrix_gpu_time_us=0.0,
-            peak_share=None,
-            headline_tflops=None,
-            headline_basis=None,
-        )
-    launched = costs.launched
-    launched_time = int(costs.gpu_time[launched].sum())
-    at_peak = float(costs.matrix_bound[launched].sum())
-    per_pass = [one.matrix_flops for one in passes if one.matrix_flops is not None]
-    matrix_per_pass = round(statistics.median(per_pass)) if per_pass else None
-    basis = "latency" if time.latency_us else "pass_wall" if time.pass_wall_us else None
-    duration = (time.latency_us or time.pass_wall_us) if timed else None
-    return Flops(
-        matrix=int(costs.matrix.sum()),
-        vector=None,
-        bytes=None,
-        matrix_per_pass=matrix_per_pass,
-        covered_gpu_time_share=costs.covered_gpu_time / costs.coverable_gpu_time
-        if costs.coverable_gpu_time
-        else None,
-        achieved_tflops=int(costs.matrix[launched].sum()) / launched_time / 1000 if launched_time else None,
-        matrix_gpu_time_us=launched_time / 1000,
-        peak_share=at_peak / launched_time if launched_time and np.isfinite(at_peak) else None,
-        headline_tflops=matrix_per_pass / duration / 1e6 if matrix_per_pass and duration else None,
-        headline_basis=basis if matrix_per_pass and duration else None,
     )

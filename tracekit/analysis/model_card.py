@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from tracekit.analysis.checked import as_count, as_object, as_objects, as_text
 from tracekit.analysis.schema import Model
 from tracekit.attribution import NOBODY, Block, ModuleTree
 
@@ -45,9 +45,9 @@ _NESTED = ("text_config", "llm_config", "language_config", "decoder", "thinker_c
 
 def model_card(metadata: dict[str, Any], tree: ModuleTree, blocks: Sequence[Block]) -> Model:
     """The card; what nothing proves is None."""
-    stored = _object(metadata.get("tracekit"))
-    model = _object(stored.get("model"))
-    config = _object(model.get("config"))
+    stored = as_object(metadata.get("tracekit"))
+    model = as_object(stored.get("model"))
+    config = as_object(model.get("config"))
     numbers = {key: _number(config, names) for key, names in _ALIASES.items()}
     if blocks and not any(block.kind == "transformer" or "attention" in block.kind for block in blocks):
         # What such a model calls heads are those of its scan.
@@ -59,36 +59,28 @@ def model_card(metadata: dict[str, Any], tree: ModuleTree, blocks: Sequence[Bloc
         numbers["head_dim"] = numbers["hidden_size"] // heads
     root = next((module for module in tree.modules if module.parent == NOBODY), None)
     return Model(
-        name=_text(model.get("name")),
-        class_=_text(model.get("class")) or (root.type if root else None),
+        name=as_text(model.get("name")),
+        class_=as_text(model.get("class")) or (root.type if root else None),
         parameters=parameters_of(metadata).get(0),
         attention_type=_attention_type(config, heads, numbers["num_key_value_heads"]),
         num_blocks=len(blocks) or None,
-        sequence_length=_integer(stored.get("sequence_length")),
-        batch_size=_integer(stored.get("batch_size")),
-        dtype=_text(stored.get("dtype")),
-        mode=_text(stored.get("mode")),
+        sequence_length=as_count(stored.get("sequence_length")),
+        batch_size=as_count(stored.get("batch_size")),
+        dtype=as_text(stored.get("dtype")),
+        mode=as_text(stored.get("mode")),
         **numbers,
     )
 
 
 def parameters_of(metadata: dict[str, Any]) -> dict[int, int]:
     """Parameters, its children's included, by index in capture's module table."""
-    rows = _object(metadata.get("tracekit")).get("modules")
+    rows = as_objects(as_object(metadata.get("tracekit")).get("modules"))
+    known = {as_count(row.get("index")): as_count(row.get("parameters")) for row in rows}
     return {
-        row["index"]: row["parameters"]
-        for row in (rows if isinstance(rows, list) else [])
-        if isinstance(row, dict)
-        and isinstance(row.get("index"), int)
-        and isinstance(row.get("parameters"), int)
+        index: parameters
+        for index, parameters in known.items()
+        if index is not None and parameters is not None
     }
-
-
-def latency_us(metadata: dict[str, Any]) -> float | None:
-    """The median of the passes that capture timed without the profiler, in µs."""
-    latencies = _object(metadata.get("tracekit")).get("latencies_us")
-    known = [float(x) for x in latencies if isinstance(x, int | float)] if isinstance(latencies, list) else []
-    return statistics.median(known) if known else None
 
 
 def _attention_type(config: dict[str, Any], heads: int | None, key_value_heads: int | None) -> str | None:
@@ -102,21 +94,9 @@ def _attention_type(config: dict[str, Any], heads: int | None, key_value_heads: 
 
 
 def _number(config: dict[str, Any], names: tuple[str, ...]) -> int | None:
-    for part in (config, *(_object(config.get(name)) for name in _NESTED)):
+    for part in (config, *(as_object(config.get(name)) for name in _NESTED)):
         for name in names:
-            value = _integer(part.get(name))
+            value = as_count(part.get(name))
             if value is not None:
                 return value
     return None
-
-
-def _object(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _integer(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None

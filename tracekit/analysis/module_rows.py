@@ -7,8 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from tracekit.analysis.captured import ModuleMemory
 from tracekit.analysis.module_totals import ModuleTotals, PerPass, total_by_label
-from tracekit.analysis.schema import Accounting, BlockRow, ModuleRow, TypeRow
+from tracekit.analysis.schema import (
+    Accounting,
+    BlockPhase,
+    BlockRow,
+    ModulePhase,
+    ModuleRow,
+    TypePhase,
+    TypeRow,
+)
 from tracekit.attribution import NOBODY, Attribution, Block, Module
 
 _PART_GROUPS = {
@@ -24,9 +33,21 @@ def module_rows(
     blocks: Sequence[Block],
     parameters: Mapping[int, int],
     has_shapes: bool,
+    memory: Mapping[int, ModuleMemory],
+    phases: Mapping[int, tuple[ModulePhase, ...]],
 ) -> tuple[ModuleRow, ...]:
-    """One row per module, those with most GPU time first (without a GPU: CPU time)."""
+    """One row per module, those with most GPU time first (without a GPU: CPU time).
+
+    `parameters` and `memory` are by index in capture's table, `phases` by that in the tree; `has_shapes`:
+    matrix FLOPs are known.
+    """
     modules = attribution.tree.modules
+    no_memory = ModuleMemory(None, None)
+    memory_of = [memory.get(NOBODY if m.table_index is None else m.table_index, no_memory) for m in modules]
+    own_bytes = [one.allocated_bytes for one in memory_of]
+    for module, one in zip(modules, memory_of, strict=True):
+        if (own := own_bytes[module.parent]) is not None and module.parent != NOBODY:
+            own_bytes[module.parent] = max(0, own - (one.allocated_bytes or 0))
     block_of = {block.module: modules[block.module].path for block in blocks}
     depth = [0] * len(modules)
     for index, module in enumerate(modules):
@@ -35,7 +56,7 @@ def module_rows(
             if index not in block_of and module.parent in block_of:
                 block_of[index] = block_of[module.parent]
     gpu_median, gpu_self_median, cpu_median, cpu_self_median, backward_median, backward_self_median = map(
-        _median_us,
+        median_us,
         (
             totals.gpu_time_per_pass,
             totals.gpu_self_time_per_pass,
@@ -74,11 +95,15 @@ def module_rows(
             median_call_us=float(totals.median_call[i]) / 1000,
             parameters=_parameters(modules[i], parameters),
             matrix_flops=int(totals.matrix[i]) if has_shapes else None,
-            backward_matrix_flops=int(totals.backward_matrix[i]) if has_shapes and has_backward else None,
+            backward_matrix_flops=int(totals.backward_matrix[i]) if totals.counts_backward else None,
             vector_flops=None,
             bytes=None,
             tflops=_tflops(totals, i) if has_shapes else None,
             bound_us=None,
+            allocated_bytes=memory_of[i].allocated_bytes,
+            allocated_self_bytes=own_bytes[i],
+            net_bytes=memory_of[i].net_bytes,
+            phases=phases[i],
         )
         for i in order.tolist()
     )
@@ -90,13 +115,14 @@ def type_rows(
     accounting: Accounting,
     matrix_flops_of_kind: Mapping[str, int],
     has_shapes: bool,
+    phases: Mapping[str, tuple[TypePhase, ...]],
 ) -> tuple[TypeRow, ...]:
     """One row per type, by GPU self time; then what no module's forward launched, so that self times sum up.
 
     `matrix_flops_of_kind`: those of the ops that launched the latter.
     """
     has_backward = attribution.has_backward
-    labels = [_type_label(module) for module in attribution.tree.modules]
+    labels = [type_label(module) for module in attribution.tree.modules]
     names = sorted(set(labels))
     number = {name: index for index, name in enumerate(names)}
     label = np.array([number[name] for name in labels], np.int64)
@@ -125,7 +151,8 @@ def type_rows(
             cpu_time_us=int(nested.cpu_time[i]) / 1000,
             cpu_self_time_us=cpu_self[i] / 1000,
             matrix_flops=int(nested.matrix[i]) if has_shapes else None,
-            backward_matrix_flops=int(nested.backward_matrix[i]) if has_shapes and has_backward else None,
+            backward_matrix_flops=int(nested.backward_matrix[i]) if totals.counts_backward else None,
+            phases=phases[name],
         )
         for i, name in enumerate(names)
     ]
@@ -165,20 +192,16 @@ def block_rows(
     parameters: Mapping[int, int],
     has_shapes: bool,
     on_cpu: bool,
+    phases: Mapping[int, tuple[BlockPhase, ...]],
 ) -> tuple[BlockRow, ...]:
     """One row per block, by stack and index; `on_cpu`: the model ran on the CPU."""
     modules = attribution.tree.modules
-    gpu_median, cpu_median = _median_us(totals.gpu_time_per_pass), _median_us(totals.cpu_time_per_pass)
-    matrix_median = _median_over_passes(totals.matrix_per_pass)
+    gpu_median, cpu_median = median_us(totals.gpu_time_per_pass), median_us(totals.cpu_time_per_pass)
+    matrix_median = median_over_passes(totals.matrix_per_pass)
     rows = []
     for block in blocks:
         i = block.module
-        flops = dict.fromkeys(_PART_GROUPS, 0)
-        flops_per_pass = dict.fromkeys(_PART_GROUPS, 0)
-        for module, part in block.parts.items():
-            group = next(name for name, parts in _PART_GROUPS.items() if part in parts)
-            flops[group] += int(totals.matrix[module])
-            flops_per_pass[group] += round(matrix_median[module] or 0)
+        flops, flops_per_pass = parts_of_block(block, totals.matrix), parts_of_block(block, matrix_median)
         has_passes = has_shapes and matrix_median[i] is not None
         matrix, cpu_time = int(totals.matrix[i]), int(totals.cpu_time[i])
         rows.append(
@@ -207,9 +230,19 @@ def block_rows(
                 mixer_flops_per_pass=flops_per_pass["mixer"] if has_passes else None,
                 tflops=_tflops(totals, i) if has_shapes else None,
                 cpu_gflops=matrix / cpu_time if on_cpu and matrix and cpu_time else None,
+                phases=phases[i],
             )
         )
     return tuple(rows)
+
+
+def parts_of_block(block: Block, matrix_flops: Any) -> dict[str, int]:
+    """Matrix FLOPs of the parts of a block, of those by module."""
+    flops = dict.fromkeys(_PART_GROUPS, 0)
+    for module, part in block.parts.items():
+        group = next(name for name, parts in _PART_GROUPS.items() if part in parts)
+        flops[group] += round(matrix_flops[module] or 0)
+    return flops
 
 
 def _tflops(totals: ModuleTotals, index: int) -> float | None:
@@ -218,7 +251,7 @@ def _tflops(totals: ModuleTotals, index: int) -> float | None:
     return matrix / time / 1000 if time and matrix else None
 
 
-def _median_over_passes(per_pass: PerPass) -> list[float | None]:
+def median_over_passes(per_pass: PerPass) -> list[float | None]:
     """Median over passes; None where the trace has no passes."""
     if not per_pass.shape[1]:
         return [None] * per_pass.shape[0]
@@ -226,15 +259,15 @@ def _median_over_passes(per_pass: PerPass) -> list[float | None]:
     return medians
 
 
-def _median_us(per_pass_ns: PerPass) -> list[float | None]:
-    return [None if value is None else value / 1000 for value in _median_over_passes(per_pass_ns)]
+def median_us(per_pass_ns: PerPass) -> list[float | None]:
+    return [None if value is None else value / 1000 for value in median_over_passes(per_pass_ns)]
 
 
 def _parameters(module: Module, parameters: Mapping[int, int]) -> int | None:
     return parameters.get(module.table_index) if module.table_index is not None else None
 
 
-def _type_label(module: Module) -> str:
+def type_label(module: Module) -> str:
     """Its type; where only a path is known, its last part, or that of a numbered module's container."""
     if module.type:
         return module.type

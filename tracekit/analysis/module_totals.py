@@ -35,6 +35,7 @@ class ModuleTotals:
     gpu_backward_time: Ints  # with children, as are the next two
     gpu_backward_events: Ints
     backward_matrix: Ints
+    counts_backward: bool  # whether the matrix FLOPs of a backward are known
     slowest_call: Ints
     median_call: PerPass
     gpu_time_per_pass: PerPass  # [module, pass]
@@ -44,6 +45,7 @@ class ModuleTotals:
     matrix_per_pass: PerPass
     gpu_backward_time_per_pass: PerPass  # the pass of the forward that it differentiates
     gpu_backward_self_time_per_pass: PerPass
+    launched_matrix_per_pass: PerPass
     scope_gpu_time: Ints  # per scope, with children
     scope_gpu_events: Ints
     scope_matrix: Ints
@@ -65,7 +67,10 @@ class LabelTotals:
     backward_matrix: Ints
 
 
-def total_by_module(trace: Trace, attribution: Attribution, costs: OpCosts) -> ModuleTotals:
+def total_by_module(
+    trace: Trace, attribution: Attribution, costs: OpCosts, counted: Ints | None = None
+) -> ModuleTotals:
+    """The totals; matrix FLOPs are those of the ops, or `counted`, which has them by scope, with children."""
     tree, scopes = attribution.tree, attribution.tree.scopes
     nesting, module = tree.nesting, tree.module
     count, scope_count = len(tree.modules), len(scopes)
@@ -95,6 +100,8 @@ def total_by_module(trace: Trace, attribution: Attribution, costs: OpCosts) -> M
     backward_matrix = with_children(
         by_scope(attribution.op_backward_scope[differentiates], costs.matrix[differentiates])
     )
+    if counted is not None:
+        matrix, launched_matrix = counted, np.where(gpu_events > 0, counted, 0)
     cpu = scopes.end - scopes.start
     has_parent = nesting.parent != NOBODY
     cpu_self = cpu - by_scope(nesting.parent[has_parent], cpu[has_parent])
@@ -113,9 +120,9 @@ def total_by_module(trace: Trace, attribution: Attribution, costs: OpCosts) -> M
         sums = np.bincount(cell, values[at].astype(np.float64), count * passes)
         return np.asarray(sums.reshape(count, passes), np.float64)
 
-    slowest, median = _calls(module, cpu, count)
+    calls, slowest, median = calls_of(module, cpu, count)
     return ModuleTotals(
-        calls=np.bincount(module, minlength=count),
+        calls=calls,
         gpu_self_time=by_module(gpu_self, everywhere),
         gpu_time=by_module(gpu),
         gpu_events=by_module(gpu_events),
@@ -136,12 +143,14 @@ def total_by_module(trace: Trace, attribution: Attribution, costs: OpCosts) -> M
         matrix_per_pass=by_module_and_pass(matrix),
         gpu_backward_time_per_pass=by_module_and_pass(gpu_backward),
         gpu_backward_self_time_per_pass=by_module_and_pass(gpu_backward_self, everywhere),
+        launched_matrix_per_pass=by_module_and_pass(launched_matrix),
         scope_gpu_time=gpu,
         scope_gpu_events=gpu_events,
         scope_matrix=matrix,
         scope_gpu_backward_time=gpu_backward,
         scope_gpu_backward_events=gpu_backward_events,
         scope_backward_matrix=backward_matrix,
+        counts_backward=counted is None and costs.has_shapes and attribution.has_backward,
     )
 
 
@@ -165,12 +174,17 @@ def total_by_label(totals: ModuleTotals, attribution: Attribution, label: Ints, 
     )
 
 
-def _calls(module: Ints, cpu: Ints, count: int) -> tuple[Ints, PerPass]:
-    """CPU time of the slowest and of the median call of each module."""
-    order = np.lexsort((cpu, module))
+def calls_of(module: Ints, cpu: Ints, count: int) -> tuple[Ints, Ints, PerPass]:
+    """Number of calls of each of `count` modules, and CPU time of the slowest and of the median call.
+
+    The times of a module without calls mean nothing.
+    """
     calls = np.bincount(module, minlength=count)
+    if not len(module):
+        return calls, np.zeros(count, np.int64), np.zeros(count)
+    order = np.lexsort((cpu, module))
     last = np.cumsum(calls) - 1
-    first = last - calls + 1
+    first = np.minimum(last - calls + 1, last)
     ordered = cpu[order]
     middle = (ordered[(first + last) // 2] + ordered[(first + last + 1) // 2]) / 2
-    return ordered[last] if count else np.empty(0, np.int64), middle
+    return calls, ordered[last], middle

@@ -26,6 +26,28 @@ class TraceInfo(Row, frozen=True):
     module_source: str | None  # "scopes" (tracekit's), "frames" (nn.Module), "ranges" (user's), None
 
 
+class GpuState(Row, frozen=True):
+    """What the driver said of one GPU at one moment."""
+
+    index: int | None
+    sm_clock_mhz: float | None
+    max_sm_clock_mhz: float | None
+    memory_clock_mhz: float | None
+    power_w: float | None
+    power_limit_w: float | None
+    performance_state: str | None  # "P0"
+    temperature_c: float | None
+    throttle_reasons: tuple[str, ...]
+    source: str | None  # "nvml", "rocm_smi"
+
+
+class Telemetry(Row, frozen=True):
+    """The GPUs before and after the passes."""
+
+    before: tuple[GpuState, ...]
+    after: tuple[GpuState, ...]
+
+
 class Device(Row, frozen=True):
     name: str | None
     kind: str | None  # "cuda", "hip", "cpu", …
@@ -33,6 +55,7 @@ class Device(Row, frozen=True):
     bandwidth_gbs: float | None
     source: str | None  # where the figures come from
     note: Message | None  # why peaks are unknown, or not those of the device
+    telemetry: Telemetry | None = None
 
 
 class Model(Row, frozen=True, rename={"class_": "class"}):
@@ -50,11 +73,13 @@ class Model(Row, frozen=True, rename={"class_": "class"}):
     sequence_length: int | None = None
     batch_size: int | None = None
     dtype: str | None = None
-    mode: str | None = None  # "forward", "prefill", "decode", "train"
+    mode: str | None = None  # "forward", "prefill", "decode", "generate", "train", "loop"
 
 
 class Time(Row, frozen=True):
-    passes: int
+    """Where the passes are of several phases, what is said of a pass is said of those of `phase`."""
+
+    passes: int  # of all phases
     pass_wall_us: float | None  # median over passes
     pass_wall_min_us: float | None
     pass_wall_max_us: float | None
@@ -64,6 +89,36 @@ class Time(Row, frozen=True):
     gpu_idle_us: float
     gpu_span_us: float
     latency_us: float | None  # median of passes timed without the profiler
+    phase: str | None = None  # that with most wall time in total; None where capture names no phases
+    latency_min_us: float | None = None
+    latency_max_us: float | None = None
+    latency_passes: int = 0  # how many were timed
+    step_latency_us: float | None = None  # median of whole training steps without the profiler
+    step_wall_us: float | None = None  # median of ProfilerStep regions, to the end of their last GPU event
+    steps: int = 0  # ProfilerStep regions
+
+
+class PhaseRow(Row, frozen=True):
+    """The passes that ran the model in one way: prefill, decode, or forward. Times are medians of a pass."""
+
+    name: str
+    passes: int
+    tokens: int | None  # new tokens of each sequence in one pass
+    cache_length: int | None  # tokens in the cache before the pass
+    latency_us: float | None  # without the profiler
+    latency_min_us: float | None
+    latency_max_us: float | None
+    latency_passes: int
+    pass_wall_us: float | None
+    pass_wall_min_us: float | None
+    pass_wall_max_us: float | None
+    gpu_time_us: float | None
+    gpu_busy_us: float | None
+    matrix_flops: int | None
+    counted_flops: int | None  # the same as torch.utils.flop_counter counted them
+    headline_tflops: float | None  # matrix_flops ÷ latency or pass wall
+    headline_basis: str | None  # "latency" or "pass_wall"
+    tokens_per_second: float | None  # of all sequences ÷ latency or pass wall
 
 
 class Share(Row, frozen=True):
@@ -83,7 +138,7 @@ class Accounting(Row, frozen=True):
 
 
 class Flops(Row, frozen=True):
-    matrix: int | None  # None: no op of the trace has shapes
+    matrix: int | None  # None: no op of the trace has shapes, and nobody counted them
     vector: int | None
     bytes: int | None
     matrix_per_pass: int | None  # median over passes
@@ -93,6 +148,36 @@ class Flops(Row, frozen=True):
     peak_share: float | None  # achieved_tflops ÷ the device's peak for the dtypes used
     headline_tflops: float | None  # matrix_per_pass ÷ latency or pass wall
     headline_basis: str | None  # "latency" or "pass_wall"
+    source: str | None = None  # "shapes" of the trace's ops, or capture's "flop_counter"
+    counted_per_pass: int | None = None  # by torch.utils.flop_counter, to check `matrix_per_pass` against
+    matrix_per_step: int | None = None  # median over ProfilerStep regions, backward included
+    step_tflops: float | None = None  # matrix_per_step ÷ step latency or step wall
+    step_basis: str | None = None  # "latency" or "step_wall"
+
+
+class Memory(Row, frozen=True):
+    """Of the device's allocator, over the passes without the profiler."""
+
+    peak_allocated_bytes: int | None = None
+    peak_reserved_bytes: int | None = None
+    allocated_before_bytes: int | None = None
+
+
+class UsedWithoutCall(Row, frozen=True):
+    module: str
+    by: str | None  # the module whose code used it
+
+
+class Capture(Row, frozen=True):
+    """What capture noticed. Modules are named by path, one without a path by its type."""
+
+    error: str | None = None  # what ended the capture early
+    not_called: tuple[str, ...] = ()
+    used_without_call: tuple[UsedWithoutCall, ...] = ()  # parameters used by code of another module
+    compiled: tuple[str, ...] = ()  # one scope each, whatever is inside
+    cuda_graph: bool = False
+    redacted: bool = False
+    notes: tuple[str, ...] = ()
 
 
 class Pass(Row, frozen=True):
@@ -105,7 +190,23 @@ class Pass(Row, frozen=True):
     gpu_busy_us: float
     gpu_idle_us: float  # gaps between its own GPU events
     matrix_flops: int | None
-    outlier: bool  # takes far longer than its siblings
+    outlier: bool  # takes far longer than the others of its phase
+    phase: str | None = None
+
+
+class ModulePhase(Row, frozen=True):
+    """A module's calls in the passes of one phase; per pass: median over those passes."""
+
+    phase: str
+    calls: int
+    gpu_time_per_pass_us: float
+    gpu_self_time_per_pass_us: float
+    cpu_time_per_pass_us: float
+    cpu_self_time_per_pass_us: float
+    slowest_call_us: float | None  # CPU time; None where it is not called
+    median_call_us: float | None
+    matrix_flops_per_pass: int | None
+    tflops: float | None
 
 
 class ModuleRow(Row, frozen=True):
@@ -122,7 +223,7 @@ class ModuleRow(Row, frozen=True):
     gpu_backward_time_us: float | None  # None: no backward in the trace, or none that is linked to forwards
     gpu_backward_self_time_us: float | None
     backward_kernels: int | None
-    gpu_time_per_pass_us: float | None  # median over passes
+    gpu_time_per_pass_us: float | None  # median over passes (of `time.phase` where there are several phases)
     gpu_self_time_per_pass_us: float | None
     gpu_backward_time_per_pass_us: float | None  # the pass whose forward is differentiated
     gpu_backward_self_time_per_pass_us: float | None
@@ -139,6 +240,16 @@ class ModuleRow(Row, frozen=True):
     bytes: int | None
     tflops: float | None
     bound_us: float | None
+    allocated_bytes: int | None = None  # in its calls in one pass, its children's included …
+    allocated_self_bytes: int | None = None  # without those of its children
+    net_bytes: int | None = None  # … and what of that was still held when they ended
+    phases: tuple[ModulePhase, ...] = ()  # where there are several
+
+
+class TypePhase(Row, frozen=True):
+    phase: str
+    gpu_self_time_per_pass_us: float
+    cpu_self_time_per_pass_us: float
 
 
 class TypeRow(Row, frozen=True):
@@ -161,6 +272,14 @@ class TypeRow(Row, frozen=True):
     cpu_self_time_us: float
     matrix_flops: int | None
     backward_matrix_flops: int | None
+    phases: tuple[TypePhase, ...] = ()  # where there are several
+
+
+class BlockPhase(ModulePhase, frozen=True):
+    attention_flops_per_pass: int | None
+    ffn_flops_per_pass: int | None
+    mixer_flops_per_pass: int | None
+    cpu_gflops: float | None
 
 
 class BlockRow(Row, frozen=True):
@@ -186,6 +305,7 @@ class BlockRow(Row, frozen=True):
     mixer_flops_per_pass: int | None
     tflops: float | None
     cpu_gflops: float | None  # matrix FLOPs ÷ CPU time, where the model ran on the CPU
+    phases: tuple[BlockPhase, ...] = ()  # where there are several
 
 
 class KernelRow(Row, frozen=True):
@@ -239,6 +359,9 @@ class Report(Row, frozen=True, kw_only=True):
     time: Time
     accounting: Accounting
     flops: Flops
+    memory: Memory = Memory()
+    capture: Capture = Capture()
+    phases: tuple[PhaseRow, ...] = ()
     passes: tuple[Pass, ...]
     modules: tuple[ModuleRow, ...]
     types: tuple[TypeRow, ...]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
 
 from tracekit.analysis.busy import occupancy_by_group
 from tracekit.analysis.op_costs import OpCosts
+from tracekit.analysis.phases import Phases
 from tracekit.analysis.schema import KernelRow, OpRow, Pass, RegionRow
 from tracekit.attribution import NOBODY, Attribution, is_within_same, sum_upwards
 from tracekit.trace import GPU_KINDS, Ints, Trace
@@ -18,8 +20,10 @@ from tracekit.trace import GPU_KINDS, Ints, Trace
 OUTLIER_RATIO = 2.0
 
 
-def pass_rows(trace: Trace, attribution: Attribution, costs: OpCosts) -> tuple[Pass, ...]:
-    """One row per pass, in the order of time."""
+def pass_rows(
+    trace: Trace, attribution: Attribution, phases: Phases, matrix_flops: Sequence[int | None]
+) -> tuple[Pass, ...]:
+    """One row per pass, in the order of time; `matrix_flops` are those of each."""
     passes, events = attribution.passes.scopes, trace.gpu_events
     count = len(passes)
     if not count:
@@ -32,11 +36,14 @@ def pass_rows(trace: Trace, attribution: Attribution, costs: OpCosts) -> tuple[P
     last_end = passes.end.copy()
     np.maximum.at(last_end, number, end)
     wall = last_end - passes.start
-    with_op = attribution.op_pass != NOBODY
-    matrix = np.bincount(attribution.op_pass[with_op], costs.matrix[with_op], count)
     gaps = occupancy_by_group(start, end, events.device[at], number, count)
     origin = first_start(trace)
-    median = statistics.median(wall.tolist())
+    siblings: dict[int, list[int]] = defaultdict(list)
+    for phase, duration in zip(phases.of_pass.tolist(), wall.tolist(), strict=True):
+        siblings[phase].append(duration)
+    limit = {
+        phase: OUTLIER_RATIO * statistics.median(walls) for phase, walls in siblings.items() if len(walls) > 2
+    }
     return tuple(
         Pass(
             index=i,
@@ -47,8 +54,9 @@ def pass_rows(trace: Trace, attribution: Attribution, costs: OpCosts) -> tuple[P
             gpu_time_us=float(gpu_time[i]) / 1000,
             gpu_busy_us=gaps[i].busy / 1000,
             gpu_idle_us=gaps[i].idle / 1000,
-            matrix_flops=int(matrix[i]) if costs.has_shapes else None,
-            outlier=bool(count > 2 and wall[i] > OUTLIER_RATIO * median),
+            matrix_flops=matrix_flops[i],
+            outlier=bool(wall[i] > limit.get(int(phases.of_pass[i]), np.inf)),
+            phase=phases.of(i),
         )
         for i in range(count)
     )

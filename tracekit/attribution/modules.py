@@ -17,7 +17,7 @@ from tracekit.attribution.intervals import NOBODY, Mask, Nesting, nest
 from tracekit.attribution.ranges import is_module_range
 from tracekit.trace import FRAME_PREFIX, Intervals, Ints, Trace
 
-_SCOPE_NAME = re.compile(r"tracekit:(forward|\d+):(.*)", re.DOTALL)
+_SCOPE_NAME = re.compile(r"tracekit:(forward|\d{1,9}):(.*)", re.DOTALL)
 _TYPE_OF_FRAME = re.compile(r"(.*?)(?:_\d+)?", re.DOTALL)
 
 

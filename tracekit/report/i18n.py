@@ -94,6 +94,10 @@ class Locale:
         pattern = "#,##0." + "0" * digits if digits else "#,##0"
         return str(numbers.format_decimal(value, pattern, self._babel))
 
+    def rounded(self, value: float | None) -> str:
+        """A whole number: of megahertz, watts, degrees."""
+        return DASH if value is None or not math.isfinite(value) else self.count(round(value))
+
     def milliseconds(self, us: float | None, digits: int = 3) -> str:
         """A bare number of milliseconds, for columns that name the unit."""
         return self.fixed(None if us is None else us / 1e3, digits)

@@ -13,17 +13,22 @@ from typing import TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from tracekit.analysis.schema import Report
+from tracekit.analysis.schema import GpuState, Report
 from tracekit.messages import N_, Message
-from tracekit.report import sections, view
-from tracekit.report.escape import markdown_code, markdown_text
+from tracekit.report import pass_sections, sections, view
+from tracekit.report.escape import clean, elide, markdown_code, markdown_text
 from tracekit.report.i18n import DASH, Locale
+from tracekit.report.phase_view import PassFigures, each, each_with_note, pass_figures, side_by_side
 
 Value = TypeVar("Value")
 
 BASES = {
     "latency": N_("matrix FLOPs of a pass ÷ latency"),
     "pass_wall": N_("matrix FLOPs of a pass ÷ its wall time under the profiler"),
+}
+STEP_BASES = {
+    "latency": N_("matrix FLOPs of a step ÷ its time without the profiler"),
+    "step_wall": N_("matrix FLOPs of a step ÷ its wall time under the profiler"),
 }
 MODULE_SOURCES = {
     "scopes": N_("scopes of tracekit capture"),
@@ -34,7 +39,6 @@ MODULE_SOURCES = {
 
 def render_markdown(report: Report, locale: Locale, top: int = 20, *, pictures: bool = True) -> str:
     """The Markdown report with the `top` slowest modules; `pictures`: whether the PNG files are beside it."""
-    groups = view.block_groups(report)
     facts = _Facts(report, locale)
     text = (
         _environment()
@@ -48,17 +52,21 @@ def render_markdown(report: Report, locale: Locale, top: int = 20, *, pictures: 
             headline=facts.headline(),
             more_facts=list(facts.more()),
             pictures=pictures,
-            block_parameters=facts.by_kind(groups, "parameters"),
-            attention_flops=facts.by_kind(groups, "attention_flops"),
-            ffn_flops=facts.by_kind(groups, "ffn_flops"),
-            mixer_flops=facts.by_kind(groups, "mixer_flops") if any(map(_has_mixer, groups)) else "",
+            block_parameters=facts.by_kind(view.block_groups(report), "parameters"),
+            attention_flops=facts.by_phase_and_kind("attention_flops"),
+            ffn_flops=facts.by_phase_and_kind("ffn_flops"),
+            mixer_flops=facts.by_phase_and_kind("mixer_flops")
+            if any(map(_has_mixer, view.block_groups(report)))
+            else "",
             block_efficiency=sections.block_efficiency(report, locale),
-            block_kinds=sections.block_kinds(report, locale, groups),
+            block_kinds=sections.block_kinds(report, locale),
             types=sections.types(report, locale),
             top=top,
             slowest=sections.slowest(report, locale, top),
+            phases=pass_sections.phases(report, locale),
             accounting=sections.accounting(report, locale),
             passes=sections.passes(report, locale),
+            memory=pass_sections.memory(report, locale, top),
             rows=sections.ROWS,
             kernels=sections.kernels(report, locale),
             ops=sections.ops(report, locale),
@@ -109,46 +117,136 @@ class _Facts:
             return markdown_text(value)
         return self._or_why(value, self.locale.count, view.why_no_model_field(self.report))
 
+    def _of_passes(self, show: Callable[[PassFigures], str]) -> str:
+        return each(pass_figures(self.report), show, sections.phase_name)
+
     def forward_time(self) -> str:
-        time, _ = self.report.time, self.locale._
-        if time.latency_us is not None:
-            return f"{self.locale.duration(time.latency_us)} ({_('latency, measured without the profiler')})"
-        if time.pass_wall_us is None:
-            return f"{DASH} ({self._text(view.why_no_passes())})"
-        over = view.over_passes(self.report, self.locale)
-        return f"{self.locale.duration(time.pass_wall_us)} ({_('wall time under the profiler')}, {over})"
+        locale, _ = self.locale, self.locale._
+
+        def time(one: PassFigures) -> str:
+            return locale.duration(one.wall_us if one.latency_us is None else one.latency_us)
+
+        def basis(one: PassFigures) -> str:
+            if one.latency_us is not None:
+                return _("latency, measured without the profiler")
+            if one.wall_us is None:
+                return self._text(view.why_no_passes())
+            return f"{_('wall time under the profiler')}, {view.median_of(one.passes, locale)}"
+
+        return each_with_note(pass_figures(self.report), time, basis, sections.phase_name)
 
     def flops_per_pass(self) -> str:
-        return self._or_why(
-            self.report.flops.matrix_per_pass or None, self.locale.flops, view.why_no_pass_flops(self.report)
+        def source(one: PassFigures) -> str:
+            if not one.matrix_flops:
+                return self._text(view.why_no_pass_flops(self.report))
+            if self.report.flops.source == "flop_counter":
+                return self.locale._("counted by torch.utils.flop_counter at capture")
+            return ""
+
+        return each_with_note(
+            pass_figures(self.report),
+            lambda one: self.locale.flops(one.matrix_flops or None),
+            source,
+            sections.phase_name,
         )
 
     def headline(self) -> str:
-        flops = self.report.flops
-        if flops.headline_tflops is None:
-            return f"{DASH} ({self._text(view.why_no_pass_flops(self.report))})"
-        basis = BASES.get(flops.headline_basis or "")
+        def basis(one: PassFigures) -> str:
+            if one.headline_tflops is None:
+                return self._text(view.why_no_pass_flops(self.report))
+            return self._basis(BASES.get(one.headline_basis or ""))
+
+        return each_with_note(
+            pass_figures(self.report),
+            lambda one: self.locale.flops_rate(one.headline_tflops),
+            basis,
+            sections.phase_name,
+        )
+
+    def _basis(self, basis: Message | None) -> str:
         notes = [self._text(basis)] if basis is not None else []
         if not view.has_gpu(self.report):
             notes.append(self.locale._("on the CPU"))
-        shown = self.locale.flops_rate(flops.headline_tflops)
-        return f"{shown} ({', '.join(notes)})" if notes else shown
+        return ", ".join(notes)
+
+    def _median(self, us: float | None, count: int, least: float | None, most: float | None) -> str:
+        locale = self.locale
+        notes = [view.median_of(count, locale)] if count else []
+        spread = list(dict.fromkeys((locale.duration(least), locale.duration(most))))
+        if len(spread) > 1:
+            notes.append(" – ".join(spread))
+        return f"{locale.duration(us)} ({'; '.join(notes)})" if notes else locale.duration(us)
+
+    def _latency(self, one: PassFigures) -> str:
+        if one.latency_us is None:
+            return f"{DASH} ({self._text(view.why_no_latency())})"
+        return self._median(one.latency_us, one.latency_passes, one.latency_min_us, one.latency_max_us)
+
+    def _wall(self, one: PassFigures) -> str:
+        if one.wall_us is None:
+            return f"{DASH} ({self._text(view.why_no_passes())})"
+        return self._median(one.wall_us, one.passes, one.wall_min_us, one.wall_max_us)
+
+    def _gpu_time(self, one: PassFigures) -> str:
+        if one.gpu_time_us is None:
+            return f"{DASH} ({self._text(view.why_no_passes())})"
+        return self._median(one.gpu_time_us, one.passes, None, None)
+
+    def _times(self) -> Iterator[tuple[str, str]]:
+        """The truth about a pass, then what the profiler makes of it, then what of that is the GPU's."""
+        _ = self.locale._
+        if self.report.time.passes or self.report.time.latency_us is not None:
+            yield _("Latency without the profiler"), self._of_passes(self._latency)
+            yield _("Wall time of a pass under the profiler"), self._of_passes(self._wall)
+            if view.has_gpu(self.report):
+                yield _("GPU time per pass"), self._of_passes(self._gpu_time)
+        yield from self._tokens()
+        yield from self._steps()
+
+    def _tokens(self) -> Iterator[tuple[str, str]]:
+        locale, _ = self.locale, self.locale._
+
+        def tokens(one: PassFigures) -> str:
+            if one.tokens is None:
+                return DASH
+            if one.cache_length is None:
+                return locale.count(one.tokens)
+            return _("{tokens} (in the cache before: {cached})").format(
+                tokens=locale.count(one.tokens), cached=locale.count(one.cache_length)
+            )
+
+        figures = pass_figures(self.report)
+        if any(one.tokens is not None for one in figures):
+            yield _("New tokens per sequence and pass"), self._of_passes(tokens)
+        if any(one.tokens_per_second is not None for one in figures):
+            speeds = self._of_passes(lambda one: locale.fixed(one.tokens_per_second, 1))
+            yield _("Tokens per second"), speeds
+
+    def _steps(self) -> Iterator[tuple[str, str]]:
+        """Whole steps of training, or of a loop."""
+        time, flops, locale, _ = self.report.time, self.report.flops, self.locale, self.locale._
+        if time.step_latency_us is not None:
+            yield _("Step without the profiler"), locale.duration(time.step_latency_us)
+        if time.step_wall_us is not None:
+            over = locale.ngettext("median of {n} step", "median of {n} steps", time.steps)
+            over = _("one step") if time.steps == 1 else over
+            yield (
+                _("Step under the profiler"),
+                f"{locale.duration(time.step_wall_us)} (ProfilerStep, {over})",
+            )
+        if flops.matrix_per_step:
+            yield _("FLOPs / step"), locale.flops(flops.matrix_per_step)
+        if flops.step_tflops is not None:
+            basis = STEP_BASES.get(flops.step_basis or "")
+            shown = f"{locale.flops_rate(flops.step_tflops)} ({self._basis(basis)})"
+            yield _("Achieved performance of a step"), shown
 
     def more(self) -> Iterator[tuple[str, str]]:
         """Label and value of what the predecessor did not have."""
         report, locale, _ = self.report, self.locale, self.locale._
         time, flops, model = report.time, report.flops, report.model
-        if time.pass_wall_us is not None and (time.passes > 1 or time.latency_us is not None):
-            spread = f"{locale.duration(time.pass_wall_min_us)} – {locale.duration(time.pass_wall_max_us)}"
-            over = view.over_passes(report, locale)
-            yield (
-                _("Wall time of a pass under the profiler"),
-                f"{locale.duration(time.pass_wall_us)} ({f'{over}; {spread}' if time.passes > 1 else over})",
-            )
+        yield from self._times()
         if view.has_gpu(report):
-            if time.gpu_time_per_pass_us is not None:
-                over = view.over_passes(report, locale)
-                yield _("GPU time per pass"), f"{locale.duration(time.gpu_time_per_pass_us)} ({over})"
             yield (
                 _("GPU over the whole trace"),
                 _("busy {busy}, idle {idle}, span {span}; GPU time {time}").format(
@@ -159,6 +257,8 @@ class _Facts:
                 ),
             )
             yield _("Device"), self._device()
+            yield from self._gpu_states()
+            yield from self._memory()
             yield _("Achieved by matrix operators while they run on the GPU"), self._achieved()
             if flops.matrix is not None and flops.covered_gpu_time_share is not None:
                 covered = locale.percent(flops.covered_gpu_time_share)
@@ -193,6 +293,58 @@ class _Facts:
             figures = [self._text(device.note)]
         return f"{name} ({'; '.join(figures)})" if figures else name
 
+    def _memory(self) -> Iterator[tuple[str, str]]:
+        memory, locale, _ = self.report.memory, self.locale, self.locale._
+        shown = [
+            text.format(size=locale.bytes(size))
+            for text, size in (
+                (_("{size} allocated"), memory.peak_allocated_bytes),
+                (_("{size} reserved"), memory.peak_reserved_bytes),
+                (_("{size} allocated before the passes"), memory.allocated_before_bytes),
+            )
+            if size is not None
+        ]
+        if shown:
+            yield _("Peak of the device memory"), ", ".join(shown)
+
+    def _gpu_states(self) -> Iterator[tuple[str, str]]:
+        """What the driver said of each GPU before and after the passes."""
+        telemetry, _ = self.report.device.telemetry, self.locale._
+        if telemetry is None:
+            return
+        for position, (before, after) in enumerate(view.gpu_states(telemetry)):
+            number = next((one.index for one in (before, after) if one and one.index is not None), position)
+            if text := ", ".join(self._gpu_state(before, after)):
+                label = _("GPU {index}, before → after the passes").format(index=number)
+                yield label, text
+
+    def _gpu_state(self, before: GpuState | None, after: GpuState | None) -> Iterator[str]:
+        locale, _ = self.locale, self.locale._
+
+        def change(field: str) -> str:
+            values = [getattr(one, field) if one else None for one in (before, after)]
+            texts = [
+                markdown_text(elide(clean(value), 8)) if isinstance(value, str) else locale.rounded(value)
+                for value in values
+            ]
+            return "" if values == [None, None] else " → ".join(dict.fromkeys(texts))
+
+        known = [one for one in (after, before) if one is not None]
+        most = next((one.max_sm_clock_mhz for one in known if one.max_sm_clock_mhz is not None), None)
+        limit = next((one.power_limit_w for one in known if one.power_limit_w is not None), None)
+        of_most = " " + _("of {most}").format(most=locale.rounded(most)) if most is not None else ""
+        of_limit = " " + _("of {most}").format(most=locale.rounded(limit)) if limit is not None else ""
+        if clock := change("sm_clock_mhz"):
+            yield _("SM {clock} MHz").format(clock=clock + of_most)
+        if clock := change("memory_clock_mhz"):
+            yield _("memory {clock} MHz").format(clock=clock)
+        if temperature := change("temperature_c"):
+            yield _("{temperature} °C").format(temperature=temperature)
+        if power := change("power_w"):
+            yield _("{power} W").format(power=power + of_limit)
+        if state := change("performance_state"):
+            yield _("state {state}").format(state=state)
+
     def _achieved(self) -> str:
         report, locale = self.report, self.locale
         if report.flops.achieved_tflops is None:
@@ -207,6 +359,15 @@ class _Facts:
         trace, locale = self.report.trace, self.locale
         events = locale.ngettext("{n} event", "{n} events", trace.events)
         return f"{markdown_code(PurePath(trace.path).name)} ({locale.bytes(trace.bytes)}, {events})"
+
+    def by_phase_and_kind(self, field: str) -> str:
+        """`by_kind` of FLOPs, for each phase where there are several."""
+        phases = side_by_side(self.report)
+        texts = [self.by_kind(view.block_groups(self.report, phase), field) for phase in phases]
+        if len(set(texts)) == 1:
+            return texts[0]
+        named = zip(phases, texts, strict=True)
+        return "; ".join(f"{sections.phase_name(phase or '')}: {text}" for phase, text in named)
 
     def by_kind(self, groups: Sequence[view.BlockGroup], field: str) -> str:
         """A number per kind of block; the bare number where there is one kind only."""
@@ -226,6 +387,6 @@ class _Facts:
             return view.why_no_blocks(self.report)
         if field == "parameters":
             return N_("the trace does not say: capture it with tracekit capture")
-        if self.report.flops.matrix is None:
-            return view.why_no_flops(self.report)
+        if all(block.matrix_flops is None for block in self.report.blocks):
+            return view.why_no_block_flops(self.report)
         return N_("no such part was found in the blocks")

@@ -26,6 +26,7 @@ from tracekit.messages import Message
 from tracekit.report import view
 from tracekit.report.escape import clean, elide
 from tracekit.report.i18n import DASH, Locale
+from tracekit.report.phase_view import side_by_side
 
 DPI = 120
 LABEL_WIDTH = 46
@@ -103,7 +104,7 @@ def layer_time(report: Report, locale: Locale, top: int = 20) -> Figure:
         [colours[module.type or DASH] for module, _us in timed],
         locale,
     )
-    _titles(figure, locale._("Slowest modules"), view.self_time_basis(report, locale))
+    _title(figure.axes[0], locale._("Slowest modules"), view.self_time_basis(report, locale))
     axes = figure.axes[0]
     axes.set_xlabel(_time_label(report, locale))
     shown = {elide(clean(kind), 28): colours[kind] for kind in kinds[: len(PALETTE)]}
@@ -134,7 +135,9 @@ def type_time(report: Report, locale: Locale) -> Figure:
     )
     passes = report.time.passes
     over = locale.ngettext("{n} pass", "{n} passes", passes) if passes else locale._("no pass was found")
-    _titles(figure, title, f"{measured}, {locale._('over the whole trace')}, {over}")
+    phases = [elide(clean(phase), 24) for phase in side_by_side(report) if phase is not None]
+    of_phases = f" ({', '.join(phases)})" if phases else ""
+    _title(figure.axes[0], title, f"{measured}, {locale._('over the whole trace')}, {over}{of_phases}")
     figure.axes[0].set_xlabel(_time_label(report, locale))
     return figure
 
@@ -180,16 +183,38 @@ def _bars(names: Sequence[str], times_us: Sequence[float], colours: Sequence[Any
 
 
 def block_time(report: Report, locale: Locale) -> Figure:
-    """Time per pass of every block, a colour per kind, and its efficiency as a line on a second axis."""
+    """Time per pass of every block, a colour per kind, and its efficiency as a line on a second axis.
+
+    Phases stand below each other: what is a long time in one may be nothing in another.
+    """
     title = locale._("Time and efficiency by block")
     if not report.blocks:
         return _says_why(title, locale.message(view.why_no_blocks(report)))
-    blocks = report.blocks
-    times = [view.block_time_us(report, block) for block in blocks]
-    places = _places(blocks)
+    blocks, phases = report.blocks, side_by_side(report)
     colours = _colours(list(dict.fromkeys(block.kind for block in blocks)))
-    figure = _figure(min(16, max(9, 3 + 0.16 * len(blocks))), 5.2)
-    axes = figure.subplots()
+    figure = _figure(min(16, max(9, 3 + 0.16 * len(blocks))), 5.2 if len(phases) == 1 else 3.9 * len(phases))
+    panels = figure.subplots(len(phases), squeeze=False)[:, 0]
+    figure.get_layout_engine().set(h_pad=0.12)  # type: ignore[union-attr, call-arg]
+    line = None
+    measured = locale._("GPU time") if view.has_gpu(report) else locale._("CPU time (no GPU in the trace)")
+    for position, (phase, axes) in enumerate(zip(phases, panels, strict=True)):
+        line = _block_panel(report, locale, axes, colours, phase) or line
+        subtitle = f"{measured}, {view.per_pass_text(report, locale, phase)}"
+        _title(axes, title if position == 0 else "", subtitle)
+        if position < len(phases) - 1:
+            axes.set_xlabel("")
+    handles = {elide(clean(kind), 28): colour for kind, colour in colours.items()}
+    _legend(figure, handles, line)
+    return figure
+
+
+def _block_panel(
+    report: Report, locale: Locale, axes: Axes, colours: dict[str, Any], phase: str | None
+) -> Any:
+    """Draws the blocks and returns the line of their efficiency, None without one."""
+    blocks = report.blocks
+    times = [view.block_time_us(report, block, phase) for block in blocks]
+    places = _places(blocks)
     for kind, colour in colours.items():
         own = [i for i, block in enumerate(blocks) if block.kind == kind]
         heights = [(times[i] or 0) / 1e3 for i in own]
@@ -199,12 +224,7 @@ def block_time(report: Report, locale: Locale) -> Figure:
     _local_ticks(axes.yaxis, locale)
     axes.grid(axis="x", visible=False)
     _block_ticks(axes, blocks, places, locale)
-    handles = {elide(clean(kind), 28): colour for kind, colour in colours.items()}
-    line = _efficiency_line(report, locale, axes, places)
-    _legend(figure, handles, line)
-    measured = locale._("GPU time") if view.has_gpu(report) else locale._("CPU time (no GPU in the trace)")
-    _titles(figure, title, f"{measured}, {view.per_pass_text(report, locale)}", pad=8)
-    return figure
+    return _efficiency_line(report, locale, axes, places, phase)
 
 
 def _places(blocks: Sequence[BlockRow]) -> list[float]:
@@ -246,9 +266,11 @@ def _block_ticks(axes: Axes, blocks: Sequence[BlockRow], places: Sequence[float]
         )
 
 
-def _efficiency_line(report: Report, locale: Locale, axes: Axes, places: Sequence[float]) -> Any:
+def _efficiency_line(
+    report: Report, locale: Locale, axes: Axes, places: Sequence[float], phase: str | None
+) -> Any:
     """Draws the line and returns it for the legend; None where no block has an efficiency."""
-    speeds = [view.block_speed(report, block) for block in report.blocks]
+    speeds = [view.block_speed(report, block, phase) for block in report.blocks]
     known = [speed for speed in speeds if speed is not None]
     if not known:
         return None
@@ -305,13 +327,14 @@ def _legend(figure: Figure, colours: dict[str, Any], line: Any = None) -> None:
     )
 
 
-def _titles(figure: Figure, title: str, measured: str, pad: float = 8) -> None:
-    axes = figure.axes[0]
-    axes.set_title(title, loc="left", pad=pad + 14)
+def _title(axes: Axes, title: str, measured: str) -> None:
+    """A title, and under it what is measured."""
+    if title:
+        axes.set_title(title, loc="left", pad=22)
     axes.annotate(
         measured,
         (0, 1),
-        xytext=(0, pad - 2),
+        xytext=(0, 6),
         xycoords="axes fraction",
         textcoords="offset points",
         fontsize=9.5,

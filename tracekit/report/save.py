@@ -162,12 +162,9 @@ def _swap(stage: Path, target: Path, named: Path, attempts: int = 20) -> None:
                 os.rename(target, old)
             os.rename(stage, target)
         except BaseException as error:
-            if os.path.lexists(old) and not os.path.lexists(target):
-                os.rename(old, target)
-            elif os.path.lexists(old):
-                # Somebody else has put a report there meanwhile: the older one is done with.
-                _retire(old, target)
-            if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            if os.path.lexists(old):
+                _put_back(old, target)
+            if _is_taken(error):
                 _check_target(target, named)
                 continue
             raise
@@ -175,6 +172,20 @@ def _swap(stage: Path, target: Path, named: Path, attempts: int = 20) -> None:
             _retire(old, target)
         return
     raise OSError(errno.EBUSY, "another process keeps writing to it")
+
+
+def _put_back(old: Path, target: Path) -> None:
+    try:
+        os.rename(old, target)
+    except OSError as error:
+        if not _is_taken(error):
+            raise
+        # Somebody else has put a report there meanwhile: the older one is done with.
+        _retire(old, target)
+
+
+def _is_taken(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST)
 
 
 def _retire(old: Path, target: Path) -> None:

@@ -14,6 +14,7 @@ from tracekit.report import view
 from tracekit.report.escape import clean, elide, markdown_cell_code, markdown_code, markdown_text
 from tracekit.report.i18n import DASH, Locale
 from tracekit.report.markdown_table import table
+from tracekit.report.phase_view import plain_name, side_by_side
 
 ROWS = 10  # of kernels and of operators
 REGION_ROWS = 20
@@ -59,11 +60,18 @@ def group_label(locale: Locale, groups: Sequence[view.BlockGroup], group: view.B
     return kind if len({g.stack for g in groups}) == 1 else f"{_stack(group.stack)} {kind}"
 
 
+def phase_name(phase: str) -> str:
+    return markdown_text(plain_name(phase))
+
+
 def _stack(stack: str) -> str:
     return markdown_text(elide(clean(stack), STACK_WIDTH))
 
 
-def _speed_header(report: Report, locale: Locale) -> str:
+def _speed_header(report: Report, locale: Locale, phase: str | None) -> str:
+    if phase is not None:
+        unit = "TFLOP/s" if view.has_gpu(report) else locale._("GFLOP/s, CPU time")
+        return f"{phase_name(phase)} ({unit})"
     return (
         locale._("Efficiency (TFLOP/s)")
         if view.has_gpu(report)
@@ -72,41 +80,56 @@ def _speed_header(report: Report, locale: Locale) -> str:
 
 
 def block_efficiency(report: Report, locale: Locale) -> str:
-    """Number and efficiency of every block, two blocks a row."""
+    """Number and efficiency of every block, in each phase where there are several; two blocks a row."""
     if not report.blocks:
         return _only(locale, view.why_no_blocks(report))
     several = len(view.stacks(report)) > 1
-    speeds = [view.block_speed(report, block) for block in report.blocks]
-    pairs = [
-        (f"{_stack(block.stack)} {block.index}" if several else str(block.index), locale.fixed(speed))
-        for block, speed in zip(report.blocks, speeds, strict=True)
+    phases = side_by_side(report)
+    header = [
+        locale._("Block number"),
+        *(_speed_header(report, locale, phase) for phase in phases),
     ]
-    if len(pairs) % 2:
-        pairs.append(("", ""))
-    header = [locale._("Block number"), _speed_header(report, locale)]
-    rows = [[*left, *right] for left, right in zip(pairs[::2], pairs[1::2], strict=True)]
-    text = table(header * 2, rows, "lrlr" if several else "rrrr")
-    if None not in speeds:
+    speeds = [[view.block_speed(report, block, phase) for phase in phases] for block in report.blocks]
+    cells = [
+        [f"{_stack(block.stack)} {block.index}" if several else str(block.index), *map(locale.fixed, own)]
+        for block, own in zip(report.blocks, speeds, strict=True)
+    ]
+    if len(cells) % 2:
+        cells.append([""] * len(header))
+    rows = [[*left, *right] for left, right in zip(cells[::2], cells[1::2], strict=True)]
+    align = ("l" if several else "r") + "r" * len(phases)
+    text = table(header * 2, rows, align * 2)
+    if not any(None in own for own in speeds):
         return text
-    why = (
-        view.why_no_speed(report)
-        if report.flops.matrix is None or not view.has_gpu(report)
-        else N_("no matrix FLOPs were seen in this block, or no time")
-    )
+    if report.flops.matrix is None or not view.has_gpu(report):
+        why = view.why_no_speed(report)
+    elif all(block.matrix_flops is None for block in report.blocks):
+        why = view.why_no_block_flops(report)
+    else:
+        why = N_("no matrix FLOPs were seen in this block, or no time")
     return text + _note(locale, f"{DASH}: {locale.message(why, markdown_code)}")
 
 
-def block_kinds(report: Report, locale: Locale, groups: Sequence[view.BlockGroup]) -> str:
-    """Facts of the blocks by kind; empty without blocks."""
+def block_kinds(report: Report, locale: Locale) -> str:
+    """Facts of the blocks by kind, in each phase where there are several; empty without blocks."""
+    phases = side_by_side(report)
+    of_phases = [view.block_groups(report, phase) for phase in phases]
+    # The phases of a kind stand below each other.
+    groups = [
+        (phase, group)
+        for of_kind in zip(*of_phases, strict=True)
+        for phase, group in zip(phases, of_kind, strict=True)
+    ]
     if not groups:
         return ""
     _ = locale._
-    several = len({group.stack for group in groups}) > 1
+    several = len({group.stack for _phase, group in groups}) > 1
     headers = [
         *([_("Stack")] if several else []),
         _("Kind"),
         _("Blocks"),
         _("Parameters"),
+        *([_("Phase")] if len(phases) > 1 else []),
         _("FLOPs of the block"),
         "attention",
         "FFN",
@@ -119,6 +142,7 @@ def block_kinds(report: Report, locale: Locale, groups: Sequence[view.BlockGroup
             _stack(group.kind),
             locale.count(group.blocks),
             range_text(locale, group.parameters, None),
+            *([phase_name(phase)] if phase is not None else []),
             range_text(locale, group.matrix_flops, "F"),
             *(
                 range_text(locale, part, "F")
@@ -126,7 +150,7 @@ def block_kinds(report: Report, locale: Locale, groups: Sequence[view.BlockGroup
             ),
             _range_ms(locale, group.time_us),
         ]
-        for group in groups
+        for phase, group in groups
     ]
     basis = N_("per block and pass; two numbers are the least and the greatest of a kind")
     whole = N_("per block, over the whole trace; two numbers are the least and the greatest of a kind")
@@ -135,7 +159,8 @@ def block_kinds(report: Report, locale: Locale, groups: Sequence[view.BlockGroup
         notes.append(f"{DASH}: {locale.message(view.why_no_flops(report), markdown_code)}")
     elif any(DASH in row for row in rows):
         notes.append(f"{DASH}: {_('the trace does not say')}")
-    return table(headers, rows, "l" * (1 + several) + "r" * 7) + _note(locale, *notes)
+    align = "l" * (1 + several) + "rr" + "l" * (len(phases) > 1) + "r" * 5
+    return table(headers, rows, align) + _note(locale, *notes)
 
 
 def _range_ms(locale: Locale, values: view.Range) -> str:
@@ -157,6 +182,8 @@ def types(report: Report, locale: Locale) -> str:
     with_backward = view.has_backward(report)
     if with_backward:
         headers.append(_("Backward GPU time (ms)"))
+    phases = [phase for phase in side_by_side(report) if phase is not None]
+    headers += [f"{phase_name(phase)} ({_('ms')})" for phase in phases]
     rows = [
         [
             _type_name(locale, row),
@@ -164,6 +191,7 @@ def types(report: Report, locale: Locale) -> str:
             locale.milliseconds(us),
             locale.milliseconds(us / row.calls, 4) if row.calls else DASH,
             *([_backward(locale, row)] if with_backward else []),
+            *(locale.milliseconds(view.type_time_us(report, row, phase)) for phase in phases),
         ]
         for row, us in timed
     ]
@@ -176,14 +204,18 @@ def types(report: Report, locale: Locale) -> str:
     if on_gpu:
         if any(row.kind != "modules" for row, _us in timed):
             notes.append(_("{dash}: is no module, has no calls").format(dash=DASH))
-        rows.append([f"**{_('Total')}**", "", locale.milliseconds(report.time.gpu_time_us), ""])
+        total = [f"**{_('Total')}**", "", locale.milliseconds(report.time.gpu_time_us), ""]
         if with_backward:
-            rows[-1].append(locale.milliseconds(report.accounting.modules_backward.us))
+            total.append(locale.milliseconds(report.accounting.modules_backward.us))
             label = locale.message(view.KIND_LABELS["modules_backward"])
             notes.append(_("backward GPU time: “{row}” split by type").format(row=label))
+        rows.append([*total, *[""] * len(phases)])
+    if phases:
+        names = ", ".join(map(phase_name, phases))
+        notes.append(_("{phases}: self time in a pass of that phase, median").format(phases=names))
     if not report.modules:
         notes.append(view.why_no_modules())
-    return table(headers, rows, "lrrrr"[: len(headers)]) + _note(locale, *notes)
+    return table(headers, rows, "l" + "r" * (len(headers) - 1)) + _note(locale, *notes)
 
 
 def _backward(locale: Locale, row: TypeRow) -> str:
@@ -201,8 +233,18 @@ def _type_name(locale: Locale, row: TypeRow) -> str:
 
 
 def slowest(report: Report, locale: Locale, top: int) -> str:
-    """The modules with most self time."""
-    timed = view.slowest_modules(report, top)
+    """The modules with most self time, a list for each phase where there are several."""
+    phases = side_by_side(report)
+    lists = [_slowest_of(report, locale, top, phase) for phase in phases]
+    if len(phases) == 1:
+        return lists[0]
+    return "\n\n".join(
+        f"### {phase_name(phase or '')}\n{text}" for phase, text in zip(phases, lists, strict=True)
+    )
+
+
+def _slowest_of(report: Report, locale: Locale, top: int, phase: str | None) -> str:
+    timed = view.slowest_modules(report, top, phase)
     if not timed:
         return _only(locale, view.why_no_module_times(report))
     lines = []
@@ -212,7 +254,7 @@ def slowest(report: Report, locale: Locale, top: int) -> str:
         if backward := view.backward_time_us(report, module):
             line += locale._(", backward {time} ms").format(time=locale.milliseconds(backward))
         lines.append(line)
-    return "\n".join(lines) + _note(locale, view.self_time_basis(report, locale))
+    return "\n".join(lines) + _note(locale, markdown_text(view.self_time_basis(report, locale, phase)))
 
 
 def accounting(report: Report, locale: Locale) -> str:
@@ -243,7 +285,8 @@ def passes(report: Report, locale: Locale) -> str:
     if not report.passes:
         return _only(locale, view.why_no_passes())
     _, on_gpu = locale._, view.has_gpu(report)
-    headers = [_("Pass"), _("Wall (ms)")]
+    with_phase = side_by_side(report) != [None]
+    headers = [_("Pass"), *([_("Phase")] if with_phase else []), _("Wall (ms)")]
     headers += [_("GPU time (ms)"), _("Busy (ms)"), _("Idle (ms)")] if on_gpu else [_("CPU time (ms)")]
     headers.append(_("Remark"))
     rows = []
@@ -254,8 +297,10 @@ def passes(report: Report, locale: Locale) -> str:
             continue
         times = (row.gpu_time_us, row.gpu_busy_us, row.gpu_idle_us) if on_gpu else (row.cpu_time_us,)
         remark = _("outlier") if row.outlier else ""
-        rows.append([str(row.index), *(locale.milliseconds(us) for us in (row.wall_us, *times)), remark])
-    text = table(headers, rows, "r" * (len(headers) - 1) + "l")
+        phase = [phase_name(row.phase or DASH)] if with_phase else []
+        milliseconds = [locale.milliseconds(us) for us in (row.wall_us, *times)]
+        rows.append([str(row.index), *phase, *milliseconds, remark])
+    text = table(headers, rows, "r" + "l" * with_phase + "r" * (4 if on_gpu else 2) + "l")
     if not on_gpu:
         return text
     return text + _note(locale, N_("busy and idle: between the pass's first and last GPU event"))

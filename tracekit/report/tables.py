@@ -1,7 +1,8 @@
 """The report's tables as pandas frames and as CSV files.
 
-Columns are the fields of `report.json`'s rows. In CSV numbers are plain (no grouping, a decimal point) and a
-text that a spreadsheet would take for a formula is disarmed with an apostrophe.
+Columns are the fields of `report.json`'s rows; what rows say of phases has tables of its own. In CSV numbers
+are plain (no grouping, a decimal point) and a text that a spreadsheet would take for a formula is disarmed
+with an apostrophe.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from tracekit.analysis.schema import (
     ModuleRow,
     OpRow,
     Pass,
+    PhaseRow,
     RegionRow,
     Report,
     Row,
@@ -37,9 +39,17 @@ TABLES: dict[str, type[Row]] = {
     "blocks": BlockRow,
     "kernels": KernelRow,
     "ops": OpRow,
+    "phases": PhaseRow,
     "passes": Pass,
     "regions": RegionRow,
     "findings": Finding,
+}
+
+# Tables whose rows hold a row per phase, and the columns that tell these rows apart.
+PHASE_TABLES = {
+    "module_phases": ("modules", ("path",)),
+    "block_phases": ("blocks", ("stack", "index")),
+    "type_phases": ("types", ("type",)),
 }
 
 _DTYPES = {int: "Int64", float: "float64", bool: "bool"}
@@ -54,13 +64,31 @@ def frame(rows: Sequence[Row], row_type: type[Row]) -> pd.DataFrame:
     """
     hints = typing.get_type_hints(row_type)
     columns = {}
-    for name in row_type.__struct_fields__:
+    for name in columns_of(row_type):
         values = [getattr(row, name) for row in rows]
         if hints[name] is Message:
             values = [str(value) for value in values]
         columns[name] = pd.Series(values, dtype=_dtype(hints[name]))
     table: pd.DataFrame = pd.DataFrame(columns)
     return table
+
+
+def columns_of(row_type: type[Row]) -> list[str]:
+    """The fields that hold one value."""
+    hints = typing.get_type_hints(row_type)
+    return [name for name in row_type.__struct_fields__ if typing.get_origin(hints[name]) is not tuple]
+
+
+def phase_frame(report: Report, name: str) -> pd.DataFrame:
+    """One of `PHASE_TABLES`: a row for each phase of each row of its table; empty without several phases."""
+    table, keys = PHASE_TABLES[name]
+    pairs = [(row, own) for row in getattr(report, table) for own in row.phases]
+    hints = typing.get_type_hints(TABLES[table])
+    found = frame([own for _row, own in pairs], typing.get_args(hints["phases"])[0])
+    for position, key in enumerate(keys):
+        column = pd.Series([getattr(row, key) for row, _own in pairs], dtype=_dtype(hints[key]))
+        found.insert(position, key, column)
+    return found
 
 
 def _dtype(hint: Any) -> str:
@@ -72,15 +100,19 @@ def _dtype(hint: Any) -> str:
 
 def render_csv(report: Report, locale: Locale) -> dict[str, bytes]:
     """File name to CSV (UTF-8, lines end in \\n) of every table; messages in the locale's language."""
-    return {f"{name}.csv": _csv(getattr(report, name), row_type, locale) for name, row_type in TABLES.items()}
+    files = {}
+    for name, row_type in TABLES.items():
+        rows = getattr(report, name)
+        table, hints = frame(rows, row_type), typing.get_type_hints(row_type)
+        for column in [column for column in table.columns if hints[column] is Message]:
+            table[column] = pd.Series([locale.message(getattr(row, column)) for row in rows], dtype="object")
+        files[f"{name}.csv"] = _csv(table)
+    of_phases = {name: phase_frame(report, name) for name in PHASE_TABLES}
+    return files | {f"{name}.csv": _csv(table) for name, table in of_phases.items() if len(table)}
 
 
-def _csv(rows: Sequence[Row], row_type: type[Row], locale: Locale) -> bytes:
-    table = frame(rows, row_type)
-    hints = typing.get_type_hints(row_type)
+def _csv(table: pd.DataFrame) -> bytes:
     for name in table.columns:
-        if hints[name] is Message:
-            table[name] = pd.Series([locale.message(getattr(row, name)) for row in rows], dtype="object")
         if table[name].dtype == "object":
             table[name] = table[name].map(_disarmed, na_action="ignore")
     text: str = table.to_csv(index=False, lineterminator="\n")

@@ -7,13 +7,20 @@ the numbers are those of the report.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from tracekit.analysis.schema import BlockRow, ModuleRow, Pass, Report, TypeRow
+from tracekit.analysis.schema import BlockRow, GpuState, ModuleRow, Pass, Report, Telemetry, TypeRow
 from tracekit.messages import N_, Message
+from tracekit.report.escape import clean, elide
 from tracekit.report.i18n import Locale
+from tracekit.report.phase_view import passes_of, plain_name, row_of, side_by_side
+
+FEW = 3  # names in a sentence
+NOTES = 20
+GPUS = 8
+NAME_WIDTH = 60
 
 Range = tuple[float, float] | None  # the least and the greatest of a group's known values
 
@@ -33,14 +40,22 @@ def title(report: Report) -> str:
     return report.model.name or report.model.class_ or PurePath(report.trace.path).name
 
 
-def slowest_modules(report: Report, top: int) -> list[tuple[ModuleRow, float]]:
-    """The `top` modules of most self time, with that time in µs (`is_per_pass`), without its children's."""
-    timed = [(module, _self_time_us(report, module)) for module in report.modules]
+def slowest_modules(report: Report, top: int, phase: str | None = None) -> list[tuple[ModuleRow, float]]:
+    """The `top` modules of most self time, with that time in µs (`is_per_pass`), without its children's.
+
+    In passes of `phase`; without one, as everywhere here, in those of the main phase.
+    """
+    timed = [(module, _self_time_us(report, module, phase)) for module in report.modules]
     shown = [(module, us) for module, us in timed if us]
     return sorted(shown, key=lambda pair: (-pair[1], pair[0].path))[:top]
 
 
-def _self_time_us(report: Report, module: ModuleRow) -> float:
+def _self_time_us(report: Report, module: ModuleRow, phase: str | None) -> float:
+    if phase is not None:
+        row = row_of(module.phases, phase)
+        if row is None:
+            return 0.0
+        return row.gpu_self_time_per_pass_us if has_gpu(report) else row.cpu_self_time_per_pass_us
     if has_gpu(report):
         own = module.gpu_self_time_per_pass_us if is_per_pass(report) else module.gpu_self_time_us
     else:
@@ -69,6 +84,14 @@ def backward_time_us(report: Report, module: ModuleRow) -> float:
     return own or 0.0
 
 
+def type_time_us(report: Report, row: TypeRow, phase: str) -> float | None:
+    """Self time per pass of a type in one phase; None for what is no module's."""
+    own = row_of(row.phases, phase)
+    if own is None:
+        return None
+    return own.gpu_self_time_per_pass_us if has_gpu(report) else own.cpu_self_time_per_pass_us
+
+
 def type_label(row: TypeRow) -> str | Message:
     """The type's name from the trace, or what stands for GPU time that is in no module's forward."""
     return KIND_LABELS.get(row.kind, row.type)
@@ -87,15 +110,25 @@ def stacks(report: Report) -> list[str]:
     return list(dict.fromkeys(block.stack for block in report.blocks))
 
 
-def block_time_us(report: Report, block: BlockRow) -> float | None:
+def block_time_us(report: Report, block: BlockRow, phase: str | None = None) -> float | None:
     """GPU time, or CPU time without a GPU, of a block (`is_per_pass`)."""
+    if phase is not None:
+        row = row_of(block.phases, phase)
+        if row is None:
+            return None
+        return row.gpu_time_per_pass_us if has_gpu(report) else row.cpu_time_per_pass_us
     if has_gpu(report):
         return block.gpu_time_per_pass_us if is_per_pass(report) else block.gpu_time_us
     return block.cpu_time_per_pass_us if is_per_pass(report) else block.cpu_time_us
 
 
-def block_speed(report: Report, block: BlockRow) -> float | None:
+def block_speed(report: Report, block: BlockRow, phase: str | None = None) -> float | None:
     """TFLOP/s of a block on the GPU; of a model that ran on the CPU, GFLOP/s."""
+    if phase is not None:
+        row = row_of(block.phases, phase)
+        if row is None:
+            return None
+        return row.tflops if has_gpu(report) else row.cpu_gflops
     return block.tflops if has_gpu(report) else block.cpu_gflops
 
 
@@ -115,8 +148,15 @@ class BlockGroup:
     speed: Range
 
 
-def block_groups(report: Report) -> list[BlockGroup]:
+def block_groups(report: Report, phase: str | None = None) -> list[BlockGroup]:
     """The kinds of blocks, stack by stack, in the order of their first block."""
+
+    def flops_of(rows: list[BlockRow], field: str) -> Range:
+        if phase is not None:
+            found = [row_of(row.phases, phase) for row in rows]
+            return _range(getattr(row, f"{field}_per_pass") for row in found if row is not None)
+        return _range(getattr(row, f"{field}_per_pass" if is_per_pass(report) else field) for row in rows)
+
     groups: dict[tuple[str, str], list[BlockRow]] = defaultdict(list)
     for block in report.blocks:
         groups[block.stack, block.kind].append(block)
@@ -126,20 +166,12 @@ def block_groups(report: Report) -> list[BlockGroup]:
             kind=kind,
             blocks=len(rows),
             parameters=_range(row.parameters for row in rows),
-            matrix_flops=_range(
-                row.matrix_flops_per_pass if is_per_pass(report) else row.matrix_flops for row in rows
-            ),
-            attention_flops=_range(
-                row.attention_flops_per_pass if is_per_pass(report) else row.attention_flops for row in rows
-            ),
-            ffn_flops=_range(
-                row.ffn_flops_per_pass if is_per_pass(report) else row.ffn_flops for row in rows
-            ),
-            mixer_flops=_range(
-                row.mixer_flops_per_pass if is_per_pass(report) else row.mixer_flops for row in rows
-            ),
-            time_us=_range(block_time_us(report, row) for row in rows),
-            speed=_range(block_speed(report, row) for row in rows),
+            matrix_flops=flops_of(rows, "matrix_flops"),
+            attention_flops=flops_of(rows, "attention_flops"),
+            ffn_flops=flops_of(rows, "ffn_flops"),
+            mixer_flops=flops_of(rows, "mixer_flops"),
+            time_us=_range(block_time_us(report, row, phase) for row in rows),
+            speed=_range(block_speed(report, row, phase) for row in rows),
         )
         for (stack, kind), rows in groups.items()
     ]
@@ -195,9 +227,12 @@ SEVERITIES = {
 }
 
 
-def over_passes(report: Report, locale: Locale) -> str:
+def over_passes(report: Report, locale: Locale, phase: str | None = None) -> str:
     """Over how many passes a per-pass figure is the median."""
-    passes = report.time.passes
+    return median_of(passes_of(report, phase), locale)
+
+
+def median_of(passes: int, locale: Locale) -> str:
     return (
         locale._("one pass")
         if passes == 1
@@ -205,19 +240,22 @@ def over_passes(report: Report, locale: Locale) -> str:
     )
 
 
-def self_time_basis(report: Report, locale: Locale) -> str:
+def self_time_basis(report: Report, locale: Locale, phase: str | None = None) -> str:
     """What the times of `slowest_modules` are."""
     if has_gpu(report):
         text = locale._("GPU self time, without that of modules inside")
     else:
         text = locale._("CPU self time, without that of modules inside (no GPU in the trace)")
-    return f"{text}, {per_pass_text(report, locale)}"
+    return f"{text}, {per_pass_text(report, locale, phase)}"
 
 
-def per_pass_text(report: Report, locale: Locale) -> str:
-    """What times of modules and blocks are over."""
+def per_pass_text(report: Report, locale: Locale, phase: str | None = None) -> str:
+    """What times of modules and blocks are over; not escaped for Markdown."""
     if is_per_pass(report):
-        return f"{locale._('per pass')} ({over_passes(report, locale)})"
+        if phase is None and side_by_side(report) != [None]:
+            phase = report.time.phase
+        per_pass = locale._("per pass of {phase}").format(phase=plain_name(phase)) if phase else ""
+        return f"{per_pass or locale._('per pass')} ({over_passes(report, locale, phase)})"
     return locale._("over the whole trace")
 
 
@@ -247,7 +285,16 @@ def why_no_flops(report: Report) -> Message:
     """Why matrix FLOPs or what is made from them are unknown."""
     if report.flops.matrix is None:
         return N_("the trace has no shapes: capture it with record_shapes=True")
+    if report.flops.source == "flop_counter":
+        return N_("FLOPs were counted at capture, for whole modules: the trace has none of its operators")
     return N_("no operator with known matrix FLOPs")
+
+
+def why_no_block_flops(report: Report) -> Message:
+    """Why the matrix FLOPs of blocks are unknown."""
+    if report.flops.matrix is not None:
+        return N_("FLOPs were counted at capture, for whole passes only")
+    return why_no_flops(report)
 
 
 def why_no_speed(report: Report) -> Message:
@@ -259,6 +306,10 @@ def why_no_speed(report: Report) -> Message:
 
 def why_no_passes() -> Message:
     return N_("no pass was found in the trace")
+
+
+def why_no_latency() -> Message:
+    return N_("no latency without the profiler: tracekit capture measures it; wall time includes overhead")
 
 
 def why_no_pass_flops(report: Report) -> Message:
@@ -286,16 +337,69 @@ def missing(report: Report) -> list[Message]:
     lacks = [
         (not has_gpu(report), why_no_gpu()),
         (not report.modules, why_no_modules()),
-        (report.flops.matrix is None, why_no_flops(report)),
+        (report.flops.source != "shapes", why_no_flops(report)),
         (not is_per_pass(report), N_("no pass was found: times are of the whole trace")),
         (
             not knows_configuration(report),
             N_("the trace does not carry the model's configuration: capture it with tracekit capture"),
         ),
-        (
-            report.time.latency_us is None,
-            N_("no latency without the profiler: tracekit capture measures it; wall time includes overhead"),
-        ),
+        (report.time.latency_us is None, why_no_latency()),
     ]
     found = [message for is_missing, message in lacks if is_missing]
-    return [*found, report.device.note] if report.device.note is not None else found
+    if report.device.note is not None:
+        found.append(report.device.note)
+    return [*found, *noticed(report)]
+
+
+def gpu_states(telemetry: Telemetry) -> list[tuple[GpuState | None, GpuState | None]]:
+    """Each GPU before and after the passes, the first few of them."""
+    before = {one.index: one for one in telemetry.before[:GPUS]}
+    after = {one.index: one for one in telemetry.after[:GPUS]}
+    return [(before.get(index), after.get(index)) for index in dict.fromkeys([*before, *after])]
+
+
+def noticed(report: Report) -> list[Message]:
+    """What capture noticed that a reader of the figures must know."""
+    capture, messages = report.capture, []
+    if capture.error is not None:
+        messages.append(N_("the capture ended early: {error}", error=capture.error))
+    if capture.not_called:
+        messages.append(
+            N_(
+                "modules that were never called: {count} ({names}); "
+                "that is ordinary for experts to which nothing was routed",
+                count=len(capture.not_called),
+                names=_few(capture.not_called),
+            )
+        )
+    if used := capture.used_without_call:
+        messages.append(
+            N_(
+                "modules whose parameters were used although they were not called: {count} ({names}); "
+                "their time counts for the module whose code used them",
+                count=len(used),
+                names=_few([one.module for one in used]),
+            )
+        )
+    if capture.compiled:
+        messages.append(
+            N_(
+                "compiled regions: {count} ({names}); each is one module here, whatever is inside",
+                count=len(capture.compiled),
+                names=_few(capture.compiled),
+            )
+        )
+    if capture.cuda_graph:
+        messages.append(
+            N_("the passes replay a CUDA graph: its kernels belong to the module whose code launched it")
+        )
+    if capture.redacted:
+        messages.append(N_("the capture was redacted: names and configuration may be missing on purpose"))
+    messages += [N_("note of the capture: {note}", note=note) for note in capture.notes[:NOTES]]
+    return messages
+
+
+def _few(names: Sequence[str]) -> list[str]:
+    """The first few, and a sign that there are more."""
+    shown = [elide(clean(name), NAME_WIDTH) for name in names[:FEW]]
+    return [*shown, "…"] if len(names) > FEW else shown

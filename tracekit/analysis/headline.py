@@ -1,0 +1,150 @@
+"""Time and FLOP/s of a pass, of the passes of each phase, and of a training step."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from tracekit.analysis.busy import occupancy
+from tracekit.analysis.captured import Captured, CapturedPhase
+from tracekit.analysis.op_costs import OpCosts
+from tracekit.analysis.pass_flops import PassFlops
+from tracekit.analysis.phases import Phases
+from tracekit.analysis.schema import Flops, Pass, PhaseRow, Time
+from tracekit.analysis.steps import Steps
+from tracekit.trace import Trace
+
+
+class Rate(NamedTuple):
+    tflops: float | None
+    basis: str | None
+
+
+def _rate(flops: int | None, latency_us: float | None, wall_us: float | None, wall: str, timed: bool) -> Rate:
+    """`flops` ÷ latency, or ÷ the time that is called `wall` where there is no latency."""
+    duration = latency_us or wall_us
+    if not timed or not flops or not duration:
+        return Rate(None, None)
+    return Rate(flops / duration / 1e6, "latency" if latency_us else wall)
+
+
+def phase_rows(
+    captured: Captured, phases: Phases, passes: Sequence[Pass], flops: PassFlops, timed: bool
+) -> tuple[PhaseRow, ...]:
+    """One row per phase; `timed`: the times of passes are those of the device that computed."""
+    stored = {phase.name: phase for phase in captured.phases}
+    rows = []
+    for name in phases.names:
+        phase = stored.get(name, CapturedPhase(name))
+        latencies = phase.latencies_us or (captured.latencies_us if len(phases.names) == 1 else ())
+        own = [one for one in passes if one.phase == name]
+        walls = [one.wall_us for one in own]
+        latency, wall = _median(latencies), _median(walls)
+        matrix = _of_pass(own)
+        if matrix is None and flops.source != "shapes":
+            matrix = phase.matrix_flops
+        duration = latency or wall
+        tokens = captured.batch_size * phase.tokens if captured.batch_size and phase.tokens else None
+        tflops, basis = _rate(matrix, latency, wall, "pass_wall", timed)
+        rows.append(
+            PhaseRow(
+                name=name,
+                passes=len(own),
+                tokens=phase.tokens,
+                cache_length=phase.cache_length,
+                latency_us=latency,
+                latency_min_us=min(latencies, default=None),
+                latency_max_us=max(latencies, default=None),
+                latency_passes=len(latencies),
+                pass_wall_us=wall,
+                pass_wall_min_us=min(walls, default=None),
+                pass_wall_max_us=max(walls, default=None),
+                gpu_time_us=_median([one.gpu_time_us for one in own]),
+                gpu_busy_us=_median([one.gpu_busy_us for one in own]),
+                matrix_flops=matrix,
+                counted_flops=phase.matrix_flops,
+                headline_tflops=tflops,
+                headline_basis=basis,
+                tokens_per_second=tokens / duration * 1e6 if tokens and duration else None,
+            )
+        )
+    return tuple(rows)
+
+
+def time_of(
+    trace: Trace, captured: Captured, passes: Sequence[Pass], main: PhaseRow | None, steps: Steps
+) -> Time:
+    """`main`: the phase that is meant where "a pass" is said of one of several."""
+    events = trace.gpu_events
+    gpu = occupancy(events.start, events.end, events.device)
+    own = [one for one in passes if main is None or one.phase == main.name]
+    walls = [one.wall_us for one in own]
+    latencies = captured.latencies_us if main is None and not captured.phases else ()
+    return Time(
+        passes=len(passes),
+        pass_wall_us=_median(walls),
+        pass_wall_min_us=min(walls, default=None),
+        pass_wall_max_us=max(walls, default=None),
+        gpu_time_us=int((events.end - events.start).sum()) / 1000,
+        gpu_time_per_pass_us=_median([one.gpu_time_us for one in own]),
+        gpu_busy_us=gpu.busy / 1000,
+        gpu_idle_us=gpu.idle / 1000,
+        gpu_span_us=gpu.span / 1000,
+        latency_us=main.latency_us if main else _median(latencies),
+        phase=main.name if main else None,
+        latency_min_us=main.latency_min_us if main else min(latencies, default=None),
+        latency_max_us=main.latency_max_us if main else max(latencies, default=None),
+        latency_passes=main.latency_passes if main else len(latencies),
+        step_latency_us=_median(captured.step_latencies_us),
+        step_wall_us=steps.wall_us,
+        steps=steps.count,
+    )
+
+
+def flops_of(
+    costs: OpCosts,
+    flops: PassFlops,
+    passes: Sequence[Pass],
+    time: Time,
+    main: PhaseRow | None,
+    steps: Steps,
+    timed: bool,
+) -> Flops:
+    """`timed`: the times of passes are those of the device that computed."""
+    launched = costs.launched
+    launched_time = int(costs.gpu_time[launched].sum())
+    at_peak = float(costs.matrix_bound[launched].sum())
+    per_pass = _of_pass([one for one in passes if main is None or one.phase == main.name])
+    headline = _rate(per_pass, time.latency_us, time.pass_wall_us, "pass_wall", timed)
+    step = _rate(steps.matrix_flops, time.step_latency_us, time.step_wall_us, "step_wall", timed)
+    return Flops(
+        matrix=flops.total,
+        vector=None,
+        bytes=None,
+        matrix_per_pass=per_pass,
+        covered_gpu_time_share=costs.covered_gpu_time / costs.coverable_gpu_time
+        if costs.coverable_gpu_time
+        else None,
+        achieved_tflops=int(costs.matrix[launched].sum()) / launched_time / 1000 if launched_time else None,
+        matrix_gpu_time_us=launched_time / 1000,
+        peak_share=at_peak / launched_time if launched_time and np.isfinite(at_peak) else None,
+        headline_tflops=headline.tflops,
+        headline_basis=headline.basis,
+        source=flops.source,
+        counted_per_pass=main.counted_flops if main else None,
+        matrix_per_step=steps.matrix_flops,
+        step_tflops=step.tflops,
+        step_basis=step.basis,
+    )
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return statistics.median(values) if values else None
+
+
+def _of_pass(passes: Sequence[Pass]) -> int | None:
+    known = [one.matrix_flops for one in passes if one.matrix_flops is not None]
+    return round(statistics.median(known)) if known else None
