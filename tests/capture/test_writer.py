@@ -76,6 +76,14 @@ def test_what_torch_wrote_is_kept_to_the_letter(tmp_path: Path) -> None:
     assert after_key == text[1:].replace("/tmp/elsewhere.json", "t.json.gz")
 
 
+@pytest.mark.parametrize("piece_bytes", [1, 7, 64, 1 << 20])
+def test_blank_lines_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece_bytes: int) -> None:
+    monkeypatch.setattr(writer, "_PIECE_BYTES", piece_bytes)
+    path = tmp_path / "t.json.gz"
+    write_trace(exporter(TORCH_LIKE % ("a", "b") + "\n  \n\n"), {}, path)
+    assert list(written(path)) == ["tracekit", "schemaVersion", "traceEvents", "traceName"]
+
+
 @pytest.mark.parametrize("folder", ["plain", 'quo"te', "back\\slash", "größe"])
 def test_any_directory_will_do(tmp_path: Path, folder: str) -> None:
     # torch writes the path into the trace as it is, and takes a backslash for a slash

@@ -88,9 +88,11 @@ def _pieces(source: IO[bytes], trace_name: str) -> Iterator[bytes]:
         raise CaptureError("torch's profiler exported no trace")
     rest = rest[1:]
     while block := source.read(_PIECE_BYTES):
-        piece, newline, tail = (rest + block).rpartition(b"\n")
-        yield _BROKEN_NAME.sub(_with_quotes_escaped, piece)
-        rest = newline + tail
+        rest += block
+        # Some exports end in blank lines: the last line is the last that says something.
+        if (end := rest.rstrip().rfind(b"\n")) >= 0:
+            yield _BROKEN_NAME.sub(_with_quotes_escaped, rest[:end])
+            rest = rest[end:]
     rest = rest.rstrip()
     if not rest.endswith(b"}"):
         raise CaptureError("torch's profiler exported half a trace: is the disk full?")
