@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from tracekit.capture.errors import CaptureError
+from tracekit.capture.errors import CaptureError, one_line
 
 _PIECE_BYTES = 1 << 20
 _COMPRESSION = 6  # 9, gzip's default, takes three times as long for 3 % less
@@ -64,7 +64,7 @@ def write_trace(
     try:
         with _temporary_folder(path.parent) as beside, _temporary_folder(_export_parent(path)) as folder:
             exported = folder / "trace.json"
-            export(str(exported))
+            _export(export, exported, path)
             finished = beside / "trace.json.gz"
             with (
                 exported.open("rb") as source,
@@ -78,6 +78,20 @@ def write_trace(
             os.replace(finished, path)
     except OSError as error:
         raise CaptureError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _export(export: Callable[[str], object], exported: Path, path: Path) -> None:
+    try:
+        export(str(exported))
+    except OSError:
+        raise
+    except Exception as error:
+        raise CaptureError(f"{path}: cannot be written: {one_line(str(error))}") from error
+    if not exported.exists():  # Kineto keeps to itself that it could not write
+        raise CaptureError(
+            f"{path}: cannot be written: torch's profiler exported nothing to {exported.parent.parent}, "
+            "is the disk full?"
+        )
 
 
 def _redaction(
@@ -118,7 +132,7 @@ def _pieces(source: IO[bytes], trace_name: str) -> Iterator[bytes]:
     """The exported trace without its opening brace, in pieces that end before a line's end."""
     rest = source.read(_PIECE_BYTES).lstrip()
     if not rest.startswith(b"{"):
-        raise CaptureError("torch's profiler exported no trace")
+        raise CaptureError("torch's profiler exported no trace: is the disk full?")
     rest = rest[1:]
     while block := source.read(_PIECE_BYTES):
         rest += block
