@@ -158,9 +158,10 @@ class _Redaction:
         self._paths = {str(row["index"]): str(row["path"]) for row in metadata.get("modules") or ()}
         self._regions: dict[str, str] = {}
         self._functions: dict[str, str] = {}
-        words = "|".join(map(re.escape, _identities()))
-        self._identity = re.compile(rf"(?<!\w)({words})(?!\w)", re.IGNORECASE) if words else None
-        self._suspicious = re.compile(rf"[/\\]|{words}".encode() if words else rb"[/\\]", re.IGNORECASE)
+        words = _identities()
+        self._needles = [b"/", b"\\", *(word.lower().encode() for word in words)]
+        pattern = "|".join(map(re.escape, words))
+        self._identity = re.compile(rf"(?<!\w)({pattern})(?!\w)", re.IGNORECASE) if words else None
 
     def events(self, text: bytes) -> bytes:
         text = _SCOPE.sub(self._scope, text)
@@ -196,15 +197,20 @@ class _Redaction:
         return self._functions.setdefault(function, f"function {len(self._functions) + 1}")
 
     def _lines(self, text: bytes) -> Iterator[bytes]:
+        """`text` with those lines cleaned that need a look; most do not, and looking takes time."""
+        lowered = text.lower()
+        lines = set()
+        for needle in self._needles:
+            found = lowered.find(needle)
+            while found >= 0:
+                end = text.find(b"\n", found)
+                lines.add((text.rfind(b"\n", 0, found) + 1, len(text) if end < 0 else end))
+                found = lowered.find(needle, end) if end >= 0 else -1
         done = 0
-        for match in self._suspicious.finditer(text):
-            if match.start() >= done:
-                start = max(done, text.rfind(b"\n", done, match.start()) + 1)
-                end = text.find(b"\n", match.end())
-                end = len(text) if end < 0 else end
-                yield text[done:start]
-                yield self._line(text[start:end])
-                done = end
+        for start, end in sorted(lines):
+            yield text[done:start]
+            yield self._line(text[start:end])
+            done = end
         yield text[done:]
 
     def _line(self, line: bytes) -> bytes:
