@@ -10,12 +10,14 @@ import gzip
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from tracekit.capture.errors import CaptureError
+from tracekit.capture.errors import CaptureError, one_line
 
 _PIECE_BYTES = 1 << 20
 _COMPRESSION = 6  # 9, gzip's default, takes three times as long for 3 % less
@@ -42,24 +44,28 @@ def check_destination(path: Path) -> None:
         raise CaptureError(f"{path}: the directory {path.parent} is not writable")
 
 
-def write_trace(export: Callable[[str], object], metadata: Mapping[str, object], path: Path) -> None:
+def write_trace(
+    export: Callable[[str], object], metadata: Mapping[str, Any], path: Path, *, redact: bool = False
+) -> None:
     """Write what `export` exports to `path`, with `metadata` under `tracekit` as its first key.
 
     `export` is given a file name and writes a Chrome trace there, such as
-    `torch.profiler.profile.export_chrome_trace`.
+    `torch.profiler.profile.export_chrome_trace`. `redact` takes out of both what tells whose model on whose
+    machine it is, as `redact` and `redact_trace` say; `metadata` that is `redacted` is taken as it is.
 
     Raises:
         CaptureError: the file cannot be written; what was at `path` before is still there.
     """
+    through: Callable[[Iterator[bytes]], Iterator[bytes]] = iter
+    if redact:
+        metadata, through = _redaction(metadata)
     head = b'{"tracekit": ' + json.dumps(metadata, allow_nan=False).encode("ascii") + b","
+    trace_name = "trace.json.gz" if redact else path.name
     try:
-        with (
-            tempfile.TemporaryDirectory(prefix=".tracekit-", dir=path.parent) as beside,
-            tempfile.TemporaryDirectory(prefix=".tracekit-", dir=_export_parent(path)) as folder,
-        ):
-            exported = Path(folder, "trace.json")
-            export(str(exported))
-            finished = Path(beside, "trace.json.gz")
+        with _temporary_folder(path.parent) as beside, _temporary_folder(_export_parent(path)) as folder:
+            exported = folder / "trace.json"
+            _export(export, exported, path)
+            finished = beside / "trace.json.gz"
             with (
                 exported.open("rb") as source,
                 finished.open("wb") as target,
@@ -67,11 +73,52 @@ def write_trace(export: Callable[[str], object], metadata: Mapping[str, object],
                 gzip.GzipFile("", "wb", _COMPRESSION, target, mtime=0) as sink,
             ):
                 sink.write(head)
-                for piece in _pieces(source, trace_name=path.name):
+                for piece in through(_pieces(source, trace_name=trace_name)):
                     sink.write(piece)
             os.replace(finished, path)
     except OSError as error:
         raise CaptureError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _export(export: Callable[[str], object], exported: Path, path: Path) -> None:
+    try:
+        export(str(exported))
+    except OSError:
+        raise
+    except Exception as error:
+        raise CaptureError(f"{path}: cannot be written: {one_line(str(error))}") from error
+    if not exported.exists():  # Kineto keeps to itself that it could not write
+        raise CaptureError(
+            f"{path}: cannot be written: torch's profiler exported nothing to {exported.parent.parent}, "
+            "is the disk full?"
+        )
+
+
+def _redaction(
+    metadata: Mapping[str, Any],
+) -> tuple[Mapping[str, Any], Callable[[Iterator[bytes]], Iterator[bytes]]]:
+    """Redacted metadata, and what redacts a trace consistently with it."""
+    # Here, because these need torch and the command line checks its destination before it loads torch.
+    from tracekit.capture.redact import Pseudonyms, redacted_metadata
+    from tracekit.capture.redact_trace import redacted_pieces
+
+    names = Pseudonyms()
+    redacted = metadata if metadata.get("redacted") is True else redacted_metadata(metadata, names)
+    return redacted, lambda pieces: redacted_pieces(pieces, redacted, names)
+
+
+@contextmanager
+def _temporary_folder(parent: Path) -> Iterator[Path]:
+    """A new folder in `parent` that is gone afterwards, whatever happens, a second Ctrl-C included."""
+    folder = tempfile.mkdtemp(prefix=".tracekit-", dir=parent)
+    try:
+        yield Path(folder)
+    finally:
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+        except KeyboardInterrupt:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
 
 def _export_parent(path: Path) -> Path:
@@ -85,12 +132,14 @@ def _pieces(source: IO[bytes], trace_name: str) -> Iterator[bytes]:
     """The exported trace without its opening brace, in pieces that end before a line's end."""
     rest = source.read(_PIECE_BYTES).lstrip()
     if not rest.startswith(b"{"):
-        raise CaptureError("torch's profiler exported no trace")
+        raise CaptureError("torch's profiler exported no trace: is the disk full?")
     rest = rest[1:]
     while block := source.read(_PIECE_BYTES):
-        piece, newline, tail = (rest + block).rpartition(b"\n")
-        yield _BROKEN_NAME.sub(_with_quotes_escaped, piece)
-        rest = newline + tail
+        rest += block
+        # Some exports end in blank lines: the last line is the last that says something.
+        if (end := rest.rstrip().rfind(b"\n")) >= 0:
+            yield _BROKEN_NAME.sub(_with_quotes_escaped, rest[:end])
+            rest = rest[end:]
     rest = rest.rstrip()
     if not rest.endswith(b"}"):
         raise CaptureError("torch's profiler exported half a trace: is the disk full?")
