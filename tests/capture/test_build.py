@@ -13,9 +13,11 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from tracekit.capture.build import Workload, build_workload, resolve_device
 from tracekit.capture.errors import CaptureError
 
+from . import tiny
 from .traces import LLAMA
 
 CPU = torch.device("cpu")
+IMAGES = {"pixel_values": (2, 3, 32, 32)}
 
 
 def build(source: Path, **changes: Any) -> Workload:
@@ -37,45 +39,6 @@ def config_file(folder: Path, **content: Any) -> Path:
     return path
 
 
-BERT = {
-    "model_type": "bert",
-    "hidden_size": 16,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 16,
-    "vocab_size": 50,
-}
-T5 = {
-    "model_type": "t5",
-    "d_model": 16,
-    "d_kv": 8,
-    "d_ff": 16,
-    "num_layers": 1,
-    "num_heads": 2,
-    "vocab_size": 50,
-}
-VIT = {
-    "model_type": "vit",
-    "hidden_size": 16,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 16,
-    "image_size": 32,
-    "patch_size": 16,
-}
-WHISPER = {
-    "model_type": "whisper",
-    "architectures": ["WhisperModel"],
-    "d_model": 16,
-    "encoder_layers": 1,
-    "decoder_layers": 1,
-    "encoder_attention_heads": 2,
-    "decoder_attention_heads": 2,
-    "vocab_size": 50,
-    "pad_token_id": 0,
-}
-
-
 @pytest.mark.parametrize(
     ("content", "class_name", "shapes"),
     [
@@ -83,9 +46,8 @@ WHISPER = {
         ({**LLAMA, "architectures": None}, "LlamaForCausalLM", {"input_ids": (2, 5)}),
         ({**LLAMA, "architectures": ["LlamaModel"]}, "LlamaModel", {"input_ids": (2, 5)}),
         ({**LLAMA, "architectures": ["HomeMade"]}, "LlamaForCausalLM", {"input_ids": (2, 5)}),
-        ({**BERT, "architectures": ["BertForMaskedLM"]}, "BertForMaskedLM", {"input_ids": (2, 5)}),
-        (T5, "T5ForConditionalGeneration", {"input_ids": (2, 5), "decoder_input_ids": (2, 5)}),
-        (VIT, "ViTForImageClassification", {"pixel_values": (2, 3, 32, 32)}),
+        ({**tiny.MODELS["bert"], "architectures": ["BertModel"]}, "BertModel", {"input_ids": (2, 5)}),
+        ({**tiny.MODELS["vit"], "architectures": None}, "ViTForImageClassification", IMAGES),
     ],
 )
 def test_class_and_inputs_follow_from_the_configuration(
@@ -93,7 +55,8 @@ def test_class_and_inputs_follow_from_the_configuration(
 ) -> None:
     work = build(config_file(tmp_path, **content))
     assert type(work.model).__name__ == class_name
-    assert {name: tuple(tensor.shape) for name, tensor in work.inputs.items()} == shapes
+    inputs: dict[str, Any] = work.inputs
+    assert {name: tuple(tensor.shape) for name, tensor in inputs.items()} == shapes
     assert not work.model.training
     with torch.inference_mode():
         work.run()
@@ -127,7 +90,8 @@ def test_nemotron_h_runs_in_bfloat16(configs: Path) -> None:
 
 def test_the_same_configuration_gives_the_same_numbers(configs: Path) -> None:
     first, second = (build(configs / "llama.json") for _ in range(2))
-    assert torch.equal(first.inputs["input_ids"], second.inputs["input_ids"])
+    inputs: list[Any] = [first.inputs["input_ids"], second.inputs["input_ids"]]
+    assert torch.equal(*inputs)
     with torch.inference_mode():
         outputs: list[Any] = [first.run(), second.run()]
     assert torch.equal(outputs[0].logits, outputs[1].logits)
@@ -140,7 +104,7 @@ def test_a_directory_with_weights_and_without(tmp_path: Path) -> None:
     original.save_pretrained(folder)
     loaded = build(folder, random_weights=False)
     assert loaded.name == "Tiny-Llama-1.0"
-    assert torch.equal(loaded.model.lm_head.weight, original.lm_head.weight)
+    assert torch.equal(loaded.model.get_parameter("lm_head.weight"), original.lm_head.weight)
     (folder / "model.safetensors").unlink()
     with pytest.raises(CaptureError, match=r"Tiny-Llama-1\.0.*--random-weights"):
         build(folder, random_weights=False)
@@ -171,12 +135,60 @@ def test_the_name_is_the_files_or_the_one_given(
         ({"model_type": "no_such_type"}, "knows no model_type 'no_such_type'"),
         ({**LLAMA, "num_attention_heads": 5}, "not a multiple"),
         ({**LLAMA, "vocab_size": 10**12}, "out of memory while building LlamaForCausalLM"),
-        (WHISPER, "takes 'input_features'"),
     ],
 )
 def test_configurations_that_make_no_model(tmp_path: Path, content: dict[str, Any], text: str) -> None:
     with pytest.raises(CaptureError, match=text):
         build(config_file(tmp_path, **content))
+
+
+def test_inputs_of_a_file_take_the_place_of_made_up_ones(configs: Path, tmp_path: Path) -> None:
+    path = tmp_path / "inputs.json"
+    path.write_text('{"input_ids": [[7, 8, 9]], "logits_to_keep": 1}')
+    work = build(configs / "llama.json", inputs_file=path)
+    ids: Any = work.inputs["input_ids"]
+    assert ids.tolist() == [[7, 8, 9]]
+    assert work.settings == {"use_cache": False, "logits_to_keep": 1}
+    assert (work.batch_size, work.sequence_length) == (1, 3)
+    with torch.inference_mode():
+        output: Any = work.run()
+    assert output.logits.shape == (1, 1, 100)
+
+
+@pytest.mark.parametrize("asked", ["eager", "sdpa", "flex_attention"])
+@pytest.mark.parametrize("random_weights", [True, False])
+def test_the_attention_is_the_one_asked_for(tmp_path: Path, asked: str, random_weights: bool) -> None:
+    folder = tmp_path / "llama"
+    build(tiny.config_file(tmp_path, "llama")).model.save_pretrained(folder)  # type: ignore[operator]
+    work = build(folder, attn_implementation=asked, random_weights=random_weights)
+    config: Any = work.model.config
+    assert config._attn_implementation == asked
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "text"),
+    [
+        ("llama", "quick", "--attn-implementation quick: not known; LlamaForCausalLM can use eager, sdpa"),
+        ("mamba", "flash_attention_2", r"MambaForCausalLM can use eager\)$"),
+    ],
+)
+def test_an_attention_that_is_not_to_be_had(tmp_path: Path, name: str, asked: str, text: str) -> None:
+    with pytest.raises(CaptureError, match=text) as failure:
+        build(tiny.config_file(tmp_path, name), attn_implementation=asked)
+    assert str(failure.value).startswith(f"--attn-implementation {asked}: ")
+    assert "\n" not in str(failure.value)
+
+
+def test_a_dtype_that_the_device_does_not_compute_in(configs: Path) -> None:
+    with pytest.raises(CaptureError, match="--dtype float8_e4m3fn: cpu does not compute in it"):
+        build(configs / "llama.json", dtype=torch.float8_e4m3fn)
+
+
+def test_without_a_network_a_models_name_fails_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracekit.capture.build.hub_is_reachable", lambda: False)
+    monkeypatch.setattr("socket.socket.connect", lambda *args: pytest.fail("asks the network"))
+    with pytest.raises(CaptureError, match="nobody/has-this: no directory here"):
+        build(Path("nobody/has-this"), random_weights=False)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")

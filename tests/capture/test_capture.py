@@ -145,6 +145,7 @@ def workload(model: nn.Module) -> Workload:
     return Workload(
         model=model,
         name="toy",
+        args=(),
         inputs={"x": torch.ones(2, 4)},
         settings={},
         dtype=torch.float32,

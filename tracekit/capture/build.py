@@ -1,22 +1,47 @@
 """Build: a transformers model and the inputs of one pass, from a name, a directory or a configuration.
 
-With random weights nothing is downloaded and nothing passes through the CPU on its way to a GPU.
+With random weights nothing is downloaded, and nothing passes through the CPU on its way to a GPU unless it
+is spread over several devices.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
+from tracekit.capture.attention import attention_errors, check_attention
+from tracekit.capture.config_parts import text_config
+from tracekit.capture.configuration import (
+    configuration_in_file,
+    configuration_of,
+    hub_is_reachable,
+    model_class,
+    model_name,
+    transformers_module,
+)
 from tracekit.capture.errors import CaptureError, failures_named, one_line
+from tracekit.capture.images_in_text import images_in_text_inputs
+from tracekit.capture.inputs import forward_parameters, made_up_inputs
+from tracekit.capture.layers import shortened
+from tracekit.capture.own_inputs import OwnInputs, read_inputs
+from tracekit.capture.placement import (
+    DeviceMap,
+    dispatched,
+    input_device,
+    parsed_device_map,
+    require_accelerate,
+)
+from tracekit.capture.quantize import quantization_config
+from tracekit.capture.workload import Workload, moved, sizes_of
+
+__all__ = ["DTYPES", "Workload", "build_workload", "resolve_device"]
 
 _SEED = 0
-_USUAL_IMAGE_SIZE = 224  # pixels; convolutional models take any size and name none
 
 DTYPES = {
     **{name: getattr(torch, name) for name in ("bfloat16", "float16", "float32", "float64")},
@@ -24,41 +49,6 @@ DTYPES = {
     "fp16": torch.float16,
     "fp32": torch.float32,
 }
-
-# In the order in which they are asked for a class when the configuration names none.
-_AUTO_CLASSES = (
-    "AutoModelForCausalLM",
-    "AutoModelForSeq2SeqLM",
-    "AutoModelForImageTextToText",
-    "AutoModelForMaskedLM",
-    "AutoModelForImageClassification",
-    "AutoModel",
-)
-
-
-@dataclass(frozen=True)
-class Workload:
-    """A model on its device and what one pass of it is fed: `inputs` are tensors, `settings` the rest."""
-
-    model: nn.Module
-    name: str
-    inputs: dict[str, torch.Tensor]
-    settings: dict[str, Any]
-    dtype: torch.dtype
-    device: torch.device
-    batch_size: int
-    sequence_length: int
-
-    def __str__(self) -> str:
-        """Class and size, and a limit that is overstepped, which explains most failures of a forward."""
-        config = getattr(self.model, "config", None)
-        positions = getattr(config, "max_position_embeddings", None)
-        limit = f" (made for {positions} positions)" if positions and self.sequence_length > positions else ""
-        return f"{type(self.model).__name__} on {self.batch_size} × {self.sequence_length} tokens{limit}"
-
-    def run(self) -> object:
-        """One forward pass; a causal language model returns logits for every position."""
-        return self.model(**self.inputs, **self.settings)
 
 
 def build_workload(
@@ -71,38 +61,79 @@ def build_workload(
     sequence_length: int,
     dtype: torch.dtype | None,
     device: torch.device,
+    attn_implementation: str | None = None,
+    num_layers: int | None = None,
+    quantization: str | None = None,
+    device_map: str | None = None,
+    inputs_file: str | Path | None = None,
 ) -> Workload:
     """The model that `source` describes, in evaluation mode, and seeded random inputs for it.
 
     `source` is the path of a configuration file, or a name or directory that transformers can load.
-    `dtype` None takes the configuration's.
+    `dtype` None takes the configuration's. `num_layers` keeps only the first layers of every stack;
+    `quantization` is `METHOD[:KEY=VALUE,…]`; `device_map` a strategy of accelerate's or a JSON object, and
+    then inputs go to wherever the input embeddings are. `inputs_file` replaces the made-up inputs, and
+    `batch_size` and `sequence_length` are then those of the file.
 
     Raises:
-        CaptureError: there is no such model, or it does not fit.
+        CaptureError: there is no such model, it does not fit, or nothing can be made up to feed it.
     """
-    config = _config_file(Path(source)) if is_config_file else _config_of(source, offline=random_weights)
-    model_class = _model_class(config)
+    own = read_inputs(Path(inputs_file)) if inputs_file else None
+    places = parsed_device_map(device_map) if device_map else None
+    quantized = quantization_config(quantization) if quantization else None
+    offline = random_weights or is_config_file or not (Path(source).exists() or hub_is_reachable())
+    config = (
+        configuration_in_file(Path(source)) if is_config_file else configuration_of(source, offline=offline)
+    )
+    found_class = model_class(config)
     if dtype is None:
         dtype = config.dtype if isinstance(config.dtype, torch.dtype) else torch.float32
+    _check_dtype(dtype, device)
+    notes = []
+    if num_layers is not None:
+        shortened(config, num_layers)
+        notes.append(f"every stack keeps at most {num_layers} of its layers")
+    if random_weights and getattr(config, "quantization_config", None) is not None:
+        del config.quantization_config
+        notes.append("the configuration describes quantized weights; the random ones are not quantized")
+    arguments: dict[str, Any] = {"dtype": dtype}
+    if attn_implementation is not None:
+        check_attention(found_class, attn_implementation)
+        arguments["attn_implementation"] = attn_implementation
     torch.manual_seed(_SEED)
-    if random_weights:
-        with failures_named(f"building {model_class.__name__}"), device:
-            model = model_class._from_config(config, dtype=dtype)
-    else:
-        with failures_named(f"loading {source} (--random-weights does without its weights)"):
-            model = model_class.from_pretrained(source, config=config, dtype=dtype).to(device)
+    with (
+        attention_errors(found_class, attn_implementation),
+        _quiet(warnings=num_layers is None, progress=not random_weights),
+    ):
+        if random_weights:
+            model = _random_model(found_class, config, arguments, device, quantized, places)
+        else:
+            arguments |= {"config": config, "local_files_only": offline}
+            with failures_named(f"loading {source} (--random-weights does without its weights)"):
+                model = _loaded(found_class, source, arguments, device, quantized, places)
     model.eval()
-    with failures_named(f"making up inputs for {model_class.__name__}"):
-        inputs = _random_inputs(model, batch_size, sequence_length)
+    if places is not None:
+        device = input_device(model, device)
+    if own is not None:
+        batch, length = sizes_of(own.args, own.inputs)
+    else:
+        with failures_named(f"making up inputs for {found_class.__name__}"):
+            made = images_in_text_inputs(model, batch_size, sequence_length, device, dtype)
+            made = made or made_up_inputs(model, batch_size, sequence_length)
+        own = OwnInputs(inputs=dict(made.inputs))
+        batch, length = batch_size, made.sequence_length
+        notes += made.notes
     return Workload(
         model=model,
-        name=name or _name_of(source, is_config_file),
-        inputs={key: _on(tensor, device, dtype) for key, tensor in inputs.items()},
-        settings={"use_cache": False} if hasattr(config.get_text_config(), "use_cache") else {},
+        name=name or model_name(source, is_config_file=is_config_file),
+        args=moved(own.args, device, dtype),
+        inputs=moved(own.inputs, device, dtype),
+        settings=_settings(model) | own.settings,
         dtype=dtype,
         device=device,
-        batch_size=batch_size,
-        sequence_length=sequence_length,
+        batch_size=batch,
+        sequence_length=length,
+        notes=tuple(notes),
     )
 
 
@@ -129,89 +160,82 @@ def resolve_device(text: str | None) -> torch.device:
     return torch.device("cuda", device.index or 0)
 
 
-def _transformers() -> Any:
+def _random_model(
+    found_class: Any,
+    config: Any,
+    arguments: dict[str, Any],
+    device: torch.device,
+    quantized: Any,
+    places: DeviceMap | None,
+) -> Any:
+    """`found_class` from `config`, quantized as the quantization configuration says unless that is None."""
+    with failures_named(f"building {found_class.__name__}"):
+        with nullcontext() if places and quantized is None else device:
+            model = found_class._from_config(config, **arguments)
+        if quantized is not None:
+            # transformers quantizes while it loads, so there has to be something to load.
+            with tempfile.TemporaryDirectory(prefix="tracekit-") as folder:
+                model.save_pretrained(folder)
+                del model
+                return _loaded(found_class, folder, arguments, device, quantized, places)
+    return model if places is None else dispatched(model, places)
+
+
+def _loaded(
+    found_class: Any,
+    source: str,
+    arguments: dict[str, Any],
+    device: torch.device,
+    quantized: Any,
+    places: DeviceMap | None,
+) -> Any:
+    """What `source` holds, quantized on the way if there is a quantization configuration."""
+    if quantized is not None:
+        arguments = {**arguments, "quantization_config": quantized}
+    elif getattr(arguments.get("config"), "quantization_config", None) is not None:
+        require_accelerate("loading quantized weights")
+        quantized = arguments["config"].quantization_config
+    if places is None and quantized is not None:
+        places = {"": str(device)}  # such weights are made where they stay, and cannot all be moved
+    if places is not None:
+        return found_class.from_pretrained(source, device_map=places, **arguments)
+    return found_class.from_pretrained(source, **arguments).to(device)
+
+
+def _settings(model: Any) -> dict[str, object]:
+    """No cache of keys and values, which a pass without a next one has no use for."""
+    parameters = forward_parameters(model)
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     try:
-        import transformers
-    except ImportError as error:
+        has_cache = hasattr(text_config(model.config), "use_cache")
+    except CaptureError:  # there is no text
+        has_cache = False
+    return {"use_cache": False} if has_cache and (takes_any or "use_cache" in parameters) else {}
+
+
+def _check_dtype(dtype: torch.dtype, device: torch.device) -> None:
+    try:
+        one = torch.ones(2, 2, dtype=dtype, device=device)
+        (one @ one).sum().item()
+    except (RuntimeError, TypeError) as error:
+        name = str(dtype).removeprefix("torch.")
         raise CaptureError(
-            f"needs transformers (pip install transformers): {one_line(str(error))}"
+            f"--dtype {name}: {device} does not compute in it: {one_line(str(error))}"
         ) from error
-    return transformers
 
 
-def _config_file(path: Path) -> Any:
-    transformers = _transformers()
+@contextmanager
+def _quiet(*, warnings: bool, progress: bool) -> Iterator[None]:
+    """With transformers' warnings (of layers left out on purpose) and progress bars only where wanted."""
+    logging = transformers_module().logging
+    verbosity, has_progress = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    if not warnings:
+        logging.set_verbosity_error()
+    if not progress:
+        logging.disable_progress_bar()
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CaptureError(f"--config {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise CaptureError(f"--config {path}: is no JSON ({error})") from error
-    model_type = content.get("model_type") if isinstance(content, dict) else None
-    if model_type is None:
-        raise CaptureError(f"--config {path}: has no model_type, so it is no transformers configuration")
-    if model_type not in transformers.CONFIG_MAPPING:
-        raise CaptureError(
-            f"--config {path}: transformers {transformers.__version__} knows no model_type {model_type!r}"
-        )
-    return _config_of(str(path), offline=True)
-
-
-def _config_of(source: str, *, offline: bool) -> Any:
-    transformers = _transformers()
-    try:
-        return transformers.AutoConfig.from_pretrained(
-            source, local_files_only=offline, trust_remote_code=False
-        )
-    except Exception as error:  # transformers and its validators raise all sorts
-        text = one_line(str(error))
-        if not Path(source).exists():
-            reason = "nothing is downloaded for random weights" if offline else text
-            text = f"no directory here, and not to be had by that name: {reason}"
-        raise CaptureError(f"{source}: {text}") from error
-
-
-def _model_class(config: Any) -> Any:
-    """The class that `config.architectures` names, else the one that an auto class maps `config` to."""
-    transformers = _transformers()
-    for name in getattr(config, "architectures", None) or ():
-        if hasattr(transformers, name):
-            return getattr(transformers, name)
-    for auto_name in _AUTO_CLASSES:
-        mapping = getattr(transformers, auto_name)._model_mapping if hasattr(transformers, auto_name) else {}
-        if type(config) in mapping:
-            found = mapping[type(config)]
-            return found[0] if isinstance(found, tuple) else found
-    raise CaptureError(f"transformers {transformers.__version__} has no model for {type(config).__name__}")
-
-
-def _name_of(source: str, is_config_file: bool) -> str:
-    """The model's name as its owner wrote it: on a hub, as a directory, or as a configuration file."""
-    path = Path(source)
-    if is_config_file:
-        # `config.json` is what transformers calls every configuration; the directory tells them apart.
-        return path.stem if path.stem != "config" else path.resolve().parent.name or path.stem
-    return path.resolve().name if path.is_dir() else source
-
-
-def _random_inputs(model: Any, batch_size: int, sequence_length: int) -> dict[str, torch.Tensor]:
-    """What the model's main input asks for, drawn on the CPU so that every device gets the same."""
-    generator = torch.Generator().manual_seed(_SEED)
-    config = model.config
-    main = model.main_input_name
-    if main == "input_ids":
-        size = (batch_size, sequence_length)
-        names = [main, "decoder_input_ids"] if getattr(config, "is_encoder_decoder", False) else [main]
-        vocabulary = config.get_text_config().vocab_size
-        return {name: torch.randint(0, vocabulary, size, generator=generator) for name in names}
-    if main == "pixel_values":
-        vision = getattr(config, "vision_config", config)
-        side = getattr(vision, "image_size", _USUAL_IMAGE_SIZE)
-        height, width = side if isinstance(side, list | tuple) else (side, side)
-        channels = getattr(vision, "num_channels", 3)
-        return {main: torch.rand((batch_size, channels, height, width), generator=generator)}
-    raise CaptureError(f"{type(model).__name__} takes {main!r}, and only token ids and images can be made up")
-
-
-def _on(tensor: torch.Tensor, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    return tensor.to(device, dtype) if tensor.is_floating_point() else tensor.to(device)
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if has_progress:
+            logging.enable_progress_bar()
