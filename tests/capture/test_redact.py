@@ -26,7 +26,7 @@ from tracekit.capture import redact_trace
 from tracekit.capture.cli import main
 from tracekit.capture.errors import CaptureError
 from tracekit.capture.metadata import module_table
-from tracekit.capture.redact import Pseudonyms, redact_modules, redacted_metadata, redacted_paths
+from tracekit.capture.redact import Pseudonyms, redact_modules, redacted_metadata
 from tracekit.capture.redact_trace import redacted_pieces
 from tracekit.capture.writer import write_trace
 
@@ -126,7 +126,6 @@ def test_names_are_neutral_and_tell_modules_apart(name: str) -> None:
     rows = module_table(model)
     neutral = redact_modules(rows)
     assert len({row["path"] for row in neutral}) == len(rows)
-    assert redacted_paths(model) == [row["path"] for row in neutral]
     for (_, module), row, other in zip(model.named_modules(), rows, neutral, strict=True):
         assert row["path"].count(".") == other["path"].count(".")
         assert re.findall(r"(?<!\w)\d+(?!\w)", row["path"]) == re.findall(r"(?<!\w)\d+(?!\w)", other["path"])

@@ -165,12 +165,6 @@ def redact_modules(
     ]
 
 
-def redacted_paths(model: nn.Module) -> list[str]:
-    """The neutral paths of `model.named_modules()`, in its order, as `redact_modules` names them too."""
-    names = Pseudonyms()
-    return [names.path(path) for path, _ in model.named_modules()]
-
-
 def redacted_metadata(metadata: Mapping[str, Any], names: Pseudonyms | None = None) -> dict[str, Any]:
     """`metadata` without what may tell whose model on whose machine this is, and `redacted` set.
 
