@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from tracekit.capture.errors import CaptureError
-from tracekit.capture.scopes import module_scope_name, module_scopes, pass_scope
+from tracekit.capture.scopes import chosen_modules, module_scope_name, module_scopes, pass_scope
 
 
 def recorded(model: nn.Module, run: Callable[[], object]) -> list[str]:
@@ -169,7 +170,7 @@ def test_threads_share_a_module() -> None:
 def test_scopes_cannot_be_put_on_twice() -> None:
     model = Parent()
     before = attributes(model)
-    with module_scopes(model), pytest.raises(CaptureError, match="two captures"), module_scopes(model):
+    with module_scopes(model), pytest.raises(CaptureError, match="a scope already"), module_scopes(model):
         pass
     assert attributes(model) == before
 
@@ -197,6 +198,88 @@ def test_a_compiled_module_is_one_scope_and_is_not_recompiled(in_place: bool) ->
     assert scopes == ["tracekit:0:", "tracekit:1:0", f"tracekit:{last}:1"]
     assert len(compilations) == 1
     assert attributes(model) == before
+
+
+class PartlyCompiled(nn.Module):
+    """Calls one of its modules from within a compiled function, which may not break its graph."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.outer = nn.Linear(2, 2), nn.Linear(2, 2)
+        self.compiled = torch.compile(self.part, fullgraph=True, backend="eager")
+
+    def part(self, x: torch.Tensor) -> torch.Tensor:
+        inner: torch.Tensor = self.inner(x)
+        return inner + 1
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.outer(self.compiled(x))
+        return y
+
+
+def test_scopes_do_not_break_a_compiled_function() -> None:
+    model = PartlyCompiled()
+    expected = model(X)
+    seen: list[torch.Tensor] = []
+    assert recorded(model, lambda: seen.append(model(X))) == ["tracekit:0:", "tracekit:2:outer"]
+    assert torch.equal(seen[0], expected)
+
+
+def test_modules_that_were_not_called_are_known() -> None:
+    model = PartlyCompiled()
+    with module_scopes(model) as scoped:
+        assert scoped.not_called == (0, 1, 2)
+        model.outer(X)
+        assert scoped.not_called == (0, 1)
+
+
+class Stage(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList([nn.Sequential(nn.Linear(2, 2)), Parent()])
+
+
+def test_blocks_are_the_repeated_layers_and_what_is_outside() -> None:
+    model = nn.Module()
+    model.embed = nn.Linear(2, 2)
+    model.stages = nn.ModuleList([Stage()])  # a stage holds blocks and is none
+    model.layers = nn.ModuleList([Parent(), Parent()])
+    paths = [path for path, _ in model.named_modules()]
+    assert [paths[index] for index in chosen_modules(model, "blocks")] == [
+        "",
+        "embed",
+        "stages",
+        "stages.0",
+        "stages.0.blocks",
+        "stages.0.blocks.0",
+        "stages.0.blocks.0.0",
+        "stages.0.blocks.1",
+        "layers",
+        "layers.0",
+        "layers.1",
+    ]
+
+
+def test_what_the_root_raises_is_told_once_its_scope_is_closed() -> None:
+    model = nn.Sequential(Parent())
+    told: list[BaseException] = []
+    open_calls: list[int] = []
+
+    @contextmanager
+    def counted(index: int) -> Iterator[None]:
+        open_calls.append(index)
+        try:
+            yield
+        finally:
+            open_calls.pop()
+
+    def tell(error: BaseException) -> None:
+        assert open_calls == []
+        told.append(error)
+
+    with module_scopes(model, open_range=counted, on_error=tell), pytest.raises(RuntimeError):
+        model(torch.ones(1, 3))
+    assert len(told) == 1
 
 
 def test_a_scripted_module_is_one_scope() -> None:

@@ -1,11 +1,12 @@
-"""Scopes: a `record_function` range around every call of every module, put on and taken off again.
+"""Scopes: a range around every call of a module, put on and taken off again.
 
 A scope replaces the module's `forward` on the instance. Forward hooks would be the obvious way, but they
 miss a parent that calls `child.forward(...)`, do not close on `KeyboardInterrupt`, cost three times as
 much (`__call__` leaves its fast path as soon as a hook exists), and change what is measured:
 `nn.TransformerEncoderLayer` gives up its fused kernels when any module in it has a hook.
 
-Nothing here knows of profilers, passes or files.
+What a scope opens is a `record_function` range by default; counting and memory open their own. Nothing
+here knows of profilers, passes or files.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import re
 import types
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
@@ -25,10 +27,16 @@ from tracekit.capture.errors import CaptureError
 _MARK = "_tracekit_scope"
 _UNSAFE = re.compile(r'[^ -~]|["\\]')
 
+# A numbered module is a block unless its type says that it only holds blocks.
+_NUMBERED = re.compile(r"(^|\.)\d+$")
+_HOLDS_BLOCKS = re.compile(r"Stage|^Sequential$|^ModuleList$|(Encoder|Decoder|Stack|Model|Tower)$")
+
+Range: TypeAlias = AbstractContextManager[Any]
+
 # The fast one takes about 0.5 µs a call, torch.profiler.record_function 7 µs: with a thousand modules that
 # is the difference between a trace and a distorted one. It opens a new range per object, so a call
 # constructs its own: calls nest, and several threads may run the same module.
-_record_function: Callable[[str], AbstractContextManager[Any]] = getattr(
+_record_function: Callable[[str], Range] = getattr(
     torch._C._profiler, "_RecordFunctionFast", torch.profiler.record_function
 )
 
@@ -42,44 +50,156 @@ def module_scope_name(index: int, path: str) -> str:
     return f"tracekit:{index}:{_UNSAFE.sub('_', path)}"
 
 
-def pass_scope(number: int) -> AbstractContextManager[Any]:
+def pass_scope(number: int) -> Range:
     """The scope `tracekit:forward:<number>` around one whole pass."""
     return _record_function(f"tracekit:forward:{number}")
 
 
+def module_scope(index: int, path: str) -> Range:
+    """A single call's scope, for code that runs a module without calling it (a CUDA graph's replay)."""
+    return _record_function(module_scope_name(index, path))
+
+
+@dataclass(frozen=True)
+class Scoped:
+    """Which modules have a scope, by index in `model.named_modules()`, and which of them were called."""
+
+    indices: tuple[int, ...]
+    callable: tuple[int, ...]  # those that have a forward, as a ModuleList has none
+    compiled: tuple[int, ...]  # compiled regions: one scope each, none inside
+    called: bytearray = field(repr=False)  # 1 per module called so far
+
+    @property
+    def not_called(self) -> tuple[int, ...]:
+        return tuple(index for index in self.callable if not self.called[index])
+
+
 @contextmanager
-def module_scopes(model: nn.Module) -> Iterator[None]:
-    """Inside, every call of a module of `model` is a scope; afterwards the model is as it was.
+def module_scopes(
+    model: nn.Module,
+    *,
+    which: str = "all",
+    open_range: Callable[[int], Range] | None = None,
+    on_error: Callable[[BaseException], object] | None = None,
+) -> Iterator[Scoped]:
+    """Inside, calls of the chosen modules of `model` are scopes; afterwards the model is as it was.
 
     A module is numbered by its place in `model.named_modules()`, which names a shared module once, by its
-    first path. Modules inside a compiled or replicated one get no scope of their own.
+    first path. Modules inside a compiled or replicated one get
+    no scope of their own. `open_range` opens something else than a profiler's range, by module index.
+    `on_error` is told what a call of the root raises, once its scope is closed.
 
     Raises:
-        CaptureError: the model has scopes already.
+        CaptureError: the model has scopes already, or `which` is no choice (see `chosen_modules`).
     """
     closed = {id(inner) for module in model.modules() if _is_closed(module) for inner in _inside(module)}
+    modules = list(model.named_modules())
+    chosen = [index for index in chosen_modules(model, which) if id(modules[index][1]) not in closed]
+    scoped = Scoped(
+        indices=tuple(chosen),
+        callable=tuple(index for index in chosen if _has_forward(modules[index][1])),
+        compiled=tuple(
+            index
+            for index, (_, module) in enumerate(modules)
+            if _is_compiled(module) and id(module) not in closed
+        ),
+        called=bytearray(len(modules)),
+    )
     undo: list[Callable[[], None]] = []
     try:
-        for index, (path, module) in enumerate(model.named_modules()):
-            if id(module) not in closed:
-                undo.append(_put_on(module, module_scope_name(index, path)))
-        yield
+        for index in chosen:
+            path, module = modules[index]
+            key: Any = index
+            if open_range is None:
+                key = module_scope_name(index, path)
+            opened: Callable[[Any], Range] = open_range or _record_function
+            if on_error is not None and index == 0:
+                opened = functools.partial(_reporting, opened, on_error)
+            undo.append(_put_on(module, index, key, opened, scoped.called))
+        yield scoped
     finally:
         for take_off in reversed(undo):
             take_off()
 
 
-def _put_on(module: nn.Module, name: str) -> Callable[[], None]:
+@contextmanager
+def _reporting(
+    open_range: Callable[[Any], Range], on_error: Callable[[BaseException], object], key: object
+) -> Iterator[None]:
+    try:
+        with open_range(key):
+            yield
+    except BaseException as error:
+        on_error(error)
+        raise
+
+
+def chosen_modules(model: nn.Module, which: str) -> list[int]:
+    """The indices of the modules that `which` chooses: the root always, and
+
+    `all`; `blocks`: the model's repeated layers and what stands outside them, nothing inside them;
+    `leaves`: modules without children; a number: modules at most that deep (the root is 0).
+
+    Raises:
+        CaptureError: `which` is none of these.
+    """
+    modules = list(model.named_modules())
+    if which == "all":
+        return list(range(len(modules)))
+    if which == "leaves":
+        return [index for index, (path, module) in enumerate(modules) if not path or _is_leaf(module)]
+    if which == "blocks":
+        blocks: set[str] = set()
+        outside = []
+        for index, (path, module) in enumerate(modules):
+            if any(_is_inside(path, block) for block in _prefixes(path) if block in blocks):
+                continue
+            outside.append(index)
+            if (
+                _NUMBERED.search(path)
+                and not _is_leaf(module)
+                and not _HOLDS_BLOCKS.search(type(module).__name__)
+            ):
+                blocks.add(path)
+        return outside
+    if which.isdecimal():
+        depth = int(which)
+        return [index for index, (path, _) in enumerate(modules) if not path or path.count(".") < depth]
+    raise CaptureError(f"--scopes {which}: must be all, blocks, leaves or a depth such as 2")
+
+
+def _prefixes(path: str) -> list[str]:
+    parts = path.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts))]
+
+
+def _is_inside(path: str, block: str) -> bool:
+    return path.startswith(f"{block}.")
+
+
+def _is_leaf(module: nn.Module) -> bool:
+    return next(module.children(), None) is None
+
+
+def _has_forward(module: nn.Module) -> bool:
+    return getattr(module.forward, "__func__", None) is not nn.Module.forward
+
+
+def _put_on(
+    module: nn.Module, index: int, key: object, open_range: Callable[[Any], Range], called: bytearray
+) -> Callable[[], None]:
     """Put a scope on one module; returns what takes it off."""
     # A module after `module.compile()` calls `_compiled_call_impl` and never its own `forward`.
     slot = "_compiled_call_impl" if _is_compiled_in_place(module) else "forward"
     call = getattr(module, slot)
     if hasattr(call, _MARK):
-        raise CaptureError(f"module {name!r} has a scope already: two captures of one model at a time")
+        raise CaptureError(
+            f"{type(module).__name__} has a scope already: one capture of a model at a time, please"
+        )
     # Through __dict__, because subclasses override __setattr__ (torch.compile's wrapper hands it on).
     attributes = module.__dict__
     was_there = slot in attributes
-    scoped = attributes[slot] = _scoped(module, call, name)
+    scoped = attributes[slot] = _scoped(module, call, index, key, open_range, called)
 
     def take_off() -> None:
         if attributes.get(slot) is not scoped:
@@ -92,26 +212,43 @@ def _put_on(module: nn.Module, name: str) -> Callable[[], None]:
     return take_off
 
 
-def _scoped(module: nn.Module, call: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """`call` inside a scope, of the same kind as `call`, with its signature."""
-    record_function = _record_function
+def _scoped(
+    module: nn.Module,
+    call: Callable[..., Any],
+    index: int,
+    key: object,
+    open_range: Callable[[Any], Range],
+    called: bytearray,
+) -> Callable[..., Any]:
+    """`call` inside a scope, of the same kind as `call`, with its signature.
+
+    Where a compiled function calls the module, Dynamo traces through as if there were no scope: a range
+    would break its graph, and inductor would drop it.
+    """
+    is_compiling = torch.compiler.is_dynamo_compiling
     if isinstance(call, types.MethodType) and call.__self__ is module:
         function = call.__func__
 
         @functools.wraps(function)
         def method(self: nn.Module, /, *args: Any, **kwargs: Any) -> Any:
-            with record_function(name):
+            if is_compiling():
+                return function(self, *args, **kwargs)
+            called[index] = 1
+            with open_range(key):
                 return function(self, *args, **kwargs)
 
-        setattr(method, _MARK, name)
+        setattr(method, _MARK, key)
         return types.MethodType(method, module)
 
     @functools.wraps(call)
     def plain(*args: Any, **kwargs: Any) -> Any:
-        with record_function(name):
+        if is_compiling():
+            return call(*args, **kwargs)
+        called[index] = 1
+        with open_range(key):
             return call(*args, **kwargs)
 
-    setattr(plain, _MARK, name)
+    setattr(plain, _MARK, key)
     return plain
 
 
@@ -121,8 +258,11 @@ def _is_closed(module: nn.Module) -> bool:
     A compiled module is recompiled when anything in it changes; DataParallel copies the instance
     attributes of its child, so that every replica would run the original on the first device.
     """
-    is_compiled = type(module).__name__ == "OptimizedModule" or _is_compiled_in_place(module)
-    return is_compiled or isinstance(module, nn.DataParallel | torch.jit.ScriptModule)
+    return _is_compiled(module) or isinstance(module, nn.DataParallel | torch.jit.ScriptModule)
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    return type(module).__name__ == "OptimizedModule" or _is_compiled_in_place(module)
 
 
 def _is_compiled_in_place(module: nn.Module) -> bool:
