@@ -16,7 +16,8 @@ import tracekit
 from tracekit.capture.build import Workload, build_workload
 from tracekit.capture.cli import main
 from tracekit.capture.errors import CaptureError
-from tracekit.capture.record import capture_forward
+from tracekit.capture.modes import scenario
+from tracekit.capture.record import Plan, capture_scenario
 
 from .traces import Trace, read_trace
 
@@ -155,16 +156,21 @@ def workload(model: nn.Module) -> Workload:
     )
 
 
+def capture_model(model: nn.Module, path: Path, *, warmup: int, passes: int) -> None:
+    plan = Plan(warmup=warmup, rounds=passes, count_flops=False)
+    capture_scenario(scenario(workload(model), "forward"), path, plan, options={"note": 'quo"te'})
+
+
 def test_scopes_are_off_while_latencies_are_measured(tmp_path: Path) -> None:
     model = Watched()
-    capture_forward(workload(model), tmp_path / "t.json.gz", warmup=2, passes=3, options={})
+    capture_model(model, tmp_path / "t.json.gz", warmup=2, passes=3)
     warm_up, latencies, settling, profiled = [False] * 2, [False] * 3, [True], [True] * 3
     assert model.scoped == warm_up + latencies + settling + profiled
 
 
 def test_without_warm_up_the_first_call_is_recorded_unsettled(tmp_path: Path) -> None:
     model = Watched()
-    capture_forward(workload(model), tmp_path / "t.json.gz", warmup=0, passes=1, options={})
+    capture_model(model, tmp_path / "t.json.gz", warmup=0, passes=1)
     assert model.scoped == [False, True]
 
 
@@ -173,12 +179,12 @@ def test_a_failing_forward_leaves_neither_file_nor_scopes(tmp_path: Path, fails_
     model = Watched(fails_in)
     path = tmp_path / "t.json.gz"
     with pytest.raises(CaptureError, match=r"running Watched.*ZeroDivisionError: told to"):
-        capture_forward(workload(model), path, warmup=2, passes=2, options={})
+        capture_model(model, path, warmup=2, passes=2)
     assert list(tmp_path.iterdir()) == []
     assert "forward" not in model.__dict__
     assert "forward" not in model.layer.__dict__
     # and the profiler is free for the next capture
-    capture_forward(workload(model), path, warmup=0, passes=1, options={})
+    capture_model(model, path, warmup=0, passes=1)
     assert len(read_trace(path).calls) == 2
 
 
@@ -187,7 +193,7 @@ def test_hostile_names_give_valid_json(tmp_path: Path) -> None:
     hostile = ['say "hi"', "back\\slash", "schön\n", "a,b:c", "\ud800"]
     model.layer = nn.Sequential(OrderedDict((name, nn.Linear(4, 4)) for name in hostile))
     path = tmp_path / "t.json.gz"
-    capture_forward(workload(model), path, warmup=1, passes=1, options={"note": 'quo"te'})
+    capture_model(model, path, warmup=1, passes=1)
     trace = read_trace(path)
     rows = trace.metadata["modules"]
     assert [row["path"] for row in rows[2:]] == [f"layer.{name}" for name in [*hostile[:-1], "?"]]
@@ -207,7 +213,7 @@ def test_shared_modules_are_scoped_at_every_call_under_their_first_path(tmp_path
     shared = nn.Linear(4, 4)
     model.layer = nn.Sequential(shared, nn.ReLU(), shared)
     path = tmp_path / "t.json.gz"
-    capture_forward(workload(model), path, warmup=0, passes=2, options={})
+    capture_model(model, path, warmup=0, passes=2)
     trace = read_trace(path)
     assert Counter(scope.rest for scope in trace.calls) == {"": 2, "layer": 2, "layer.0": 4, "layer.1": 2}
     # one row for the two places; two Linear layers' worth of parameters would be 40
@@ -227,3 +233,29 @@ def test_on_a_gpu_the_kernels_are_recorded(configs: Path, tmp_path: Path, name: 
     assert {event["args"]["correlation"] for event in kernels} <= launches
     assert content["tracekit"]["device"]["name"] == torch.cuda.get_device_name(0)
     assert content["tracekit"]["modules"][0]["dtype"] == "bfloat16"
+
+
+@pytest.mark.parametrize("mode", ["forward", "train"])
+def test_no_hook_and_no_scope_is_left(tmp_path: Path, mode: str) -> None:
+    model = Watched()
+    hooks = ["_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"]
+    everywhere = [f"_global{name}" for name in hooks]
+    before = [sorted(module.__dict__) for module in model.modules()]
+    plan = Plan(warmup=1, rounds=1, memory=True)
+    capture_scenario(scenario(workload(model), mode), tmp_path / "t.json.gz", plan, options={})
+    for module in model.modules():
+        assert [len(getattr(module, name)) for name in hooks] == [0] * 4
+    assert [len(getattr(nn.modules.module, name)) for name in everywhere] == [0] * 4
+    assert [sorted(module.__dict__) for module in model.modules()] == before
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_what_cannot_be_counted_is_a_note_and_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Watched(fails_in=1)  # the counted pass is the first
+    capture_scenario(scenario(workload(model), "forward"), tmp_path / "t.json.gz", Plan(), options={})
+    metadata = read_trace(tmp_path / "t.json.gz").metadata
+    assert metadata["notes"] == ["FLOPs were not counted: ZeroDivisionError: told to"]
+    assert metadata["phases"][0]["matrix_flops"] is None
+    assert metadata["phases"][0]["module_flops"] is None

@@ -82,14 +82,14 @@ def test_interrupted_in_the_middle(
     def run_until_interrupted(work: Workload) -> object:
         nonlocal runs
         runs += 1
-        if runs == 12:  # 3 warm-up, 5 latencies, 1 settling, third profiled pass
+        if runs == 13:  # 1 counted, 3 warm-up, 5 latencies, 1 settling, third profiled pass
             raise KeyboardInterrupt
         return run(work)
 
     monkeypatch.setattr(Workload, "run", run_until_interrupted)
     path = tmp_path / "t.json.gz"
     path.write_bytes(b"precious")
-    assert main(["--config", str(configs / "llama.json"), "--device", "cpu", "-o", str(path)]) == 130
+    assert main(["--config", str(configs / "llama.json"), "--device", "cpu", "-o", str(path)]) == 2
     assert "interrupted" in capsys.readouterr().err
     assert path.read_bytes() == b"precious"
     assert list(tmp_path.iterdir()) == [path]
@@ -133,8 +133,14 @@ assert not strangers, strangers
 """
 
 
-def test_capture_needs_nothing_but_torch_and_transformers(configs: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "more", [["--mode", "generate", "--memory"], ["--mode", "train", "--redact"], ["--scopes", "blocks"]]
+)
+def test_capture_needs_nothing_but_torch_and_transformers(
+    configs: Path, tmp_path: Path, more: list[str]
+) -> None:
     arguments = ["--config", configs / "llama.json", "--device", "cpu", "--seq-len", "4", "--passes", "1"]
+    arguments += more
     done = subprocess.run(
         [sys.executable, "-c", WATCHED, *arguments, "-o", tmp_path / "t.json.gz"],
         cwd=ROOT,
@@ -143,3 +149,43 @@ def test_capture_needs_nothing_but_torch_and_transformers(configs: Path, tmp_pat
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+FAILING = """
+import torch
+from torch import nn
+
+class Failing(nn.Linear):
+    def forward(self, x):
+        raise {error}
+
+def make():
+    return Failing(2, 2), torch.ones(1, 2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        ("torch.OutOfMemoryError('CUDA out of memory. Tried to allocate')", "out of memory while running"),
+        ("MemoryError()", "out of memory while running"),
+        ("RuntimeError('addmm not implemented for\\n Half')", "addmm not implemented for Half"),
+    ],
+)
+def test_what_a_forward_raises_is_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    error: str,
+    text: str,
+) -> None:
+    module = f"failing_{abs(hash(error))}"
+    (tmp_path / f"{module}.py").write_text(FAILING.format(error=error))
+    monkeypatch.chdir(tmp_path)
+    assert main(["--factory", f"{module}:make", "--device", "cpu", "-o", "t.json.gz"]) == 2
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    lines = [line for line in captured.err.splitlines() if not line.startswith("USDT:")]
+    assert len(lines) == 1
+    assert text in lines[0]
+    assert not (tmp_path / "t.json.gz").exists()

@@ -18,6 +18,13 @@ from .traces import Trace
 SAMPLES = Path(__file__).parents[2] / "sample_traces" / "configs"
 
 
+def test_every_key_is_documented(captured: dict[str, Trace]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "capture_metadata.md").read_text()
+    first_cells = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    documented = [key.strip(" `") for cell in first_cells for key in cell.split(",")]
+    assert sorted(documented) == sorted(captured["llama"].metadata)
+
+
 @pytest.mark.parametrize("name", ["llama", "nemotron_h"])
 def test_table_is_that_of_the_model(captured: dict[str, Trace], configs: Path, name: str) -> None:
     with torch.device("meta"):

@@ -6,20 +6,17 @@ import argparse
 import os
 import statistics
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from tracekit.capture.arguments import parser
 from tracekit.capture.errors import CaptureError, one_line
 from tracekit.capture.writer import check_destination
 
-_DTYPES = ("bfloat16", "float16", "float32", "float64", "bf16", "fp16", "fp32")
-
 
 def main(argv: list[str] | None = None) -> int:
-    """Capture what `argv` asks for; 0, or 2 after one line on stderr, or 130 after Ctrl-C."""
-    options = _parser().parse_args(argv)
+    """Capture what `argv` asks for; 0, or 2 after one line on stderr."""
+    options = parser().parse_args(argv)
     try:
         print(_capture(options))
     except CaptureError as error:
@@ -27,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print("tracekit capture: interrupted, nothing was written", file=sys.stderr)
-        return 130
+        return 2
     return 0
 
 
@@ -42,97 +39,113 @@ def _capture(options: argparse.Namespace) -> str:
     path = Path(options.output)
     check_destination(path)
     try:
-        import torch  # noqa: F401
+        import torch
     except (ImportError, OSError) as error:
         raise CaptureError(f"needs torch (pip install torch transformers): {one_line(str(error))}") from error
     from tracekit.capture.build import DTYPES, build_workload, resolve_device
-    from tracekit.capture.record import capture_forward
+    from tracekit.capture.factory import workload_from_factory
+    from tracekit.capture.modes import scenario
+    from tracekit.capture.record import Plan, capture_scenario
 
-    with _progress(total=1 + 2 * options.passes + options.warmup + (options.warmup > 0) + 1) as on_step:
-        on_step("build")
-        work = build_workload(
-            options.config or options.model,
-            is_config_file=options.config is not None,
-            random_weights=options.random_weights,
-            name=options.name,
-            batch_size=options.batch_size,
-            sequence_length=options.seq_len,
-            dtype=DTYPES[options.dtype] if options.dtype else None,
-            device=resolve_device(options.device),
-        )
-        metadata = capture_forward(
+    device = resolve_device(options.device)
+    if options.cuda_graph and device.type != "cuda":
+        raise CaptureError("--cuda-graph needs a GPU")
+    if options.tf32:
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.allow_tf32 = True
+    dtype = DTYPES[options.dtype] if options.dtype else None
+    with _Progress() as progress:
+        progress("build")
+        if options.factory:
+            work = workload_from_factory(
+                options.factory, name=options.name, dtype=dtype, device=device, inputs_file=options.inputs
+            )
+        else:
+            work = build_workload(
+                options.config or options.model,
+                is_config_file=options.config is not None,
+                random_weights=options.random_weights,
+                name=options.name,
+                batch_size=options.batch_size,
+                sequence_length=options.seq_len,
+                dtype=dtype,
+                device=device,
+                attn_implementation=options.attn_implementation,
+                num_layers=options.num_layers,
+                quantization=options.quantization,
+                device_map=options.device_map,
+                inputs_file=options.inputs,
+            )
+        chosen = scenario(
             work,
-            path,
+            options.mode,
+            cache_length=options.cache_len,
+            new_tokens=options.new_tokens,
+            optimizer=options.optimizer,
+        )
+        plan = Plan(
             warmup=options.warmup,
-            passes=options.passes,
+            rounds=options.passes,
+            scopes=options.scopes,
+            compile_mode=options.compile,
+            cuda_graph=options.cuda_graph,
+            count_flops=options.count_flops,
+            memory=options.memory,
+            redact=options.redact,
+        )
+        progress.expect(plan.passes(chosen) + 1)
+        metadata = capture_scenario(
+            chosen,
+            path,
+            plan,
             options={key: value for key, value in vars(options).items() if key != "output"},
-            on_step=on_step,
+            on_step=progress,
         )
     return _summary(metadata, path)
 
 
 def _summary(metadata: dict[str, Any], path: Path) -> str:
-    latency_ms = statistics.median(metadata["latencies_us"]) / 1e3
+    phases = metadata["phases"]
+    times = ", ".join(
+        f"{phase['name'] + ' ' if len(phases) > 1 else ''}"
+        f"{statistics.median(phase['latencies_us']) / 1e3:.3f} ms"
+        for phase in phases
+    )
     return (
         f"{path}: {path.stat().st_size / 2**20:.1f} MiB, {metadata['passes']} passes of "
         f"{metadata['model']['name']} ({metadata['model']['class']}, {metadata['dtype']}) on "
-        f"{metadata['device']['name']}, {latency_ms:.3f} ms each without the profiler"
+        f"{metadata['device']['name']}, {times} each without the profiler"
     )
 
 
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[str], None]]:
-    """A progress line on a terminal, if tqdm is installed; yields what is called before every step."""
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        yield lambda phase: None
-        return
-    # disable=None: shown on a terminal only.
-    with tqdm(total=total, disable=None, leave=False, bar_format="{desc} {bar} {n_fmt}/{total_fmt}") as bar:
+class _Progress:
+    """A progress line on a terminal, if tqdm is installed; called before every step."""
 
-        def announce(phase: str) -> None:
-            bar.set_description(f"capture: {phase}", refresh=False)
-            bar.update()
-            bar.refresh()
+    def __init__(self) -> None:
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            self._bar: Any = None
+        else:
+            # disable=None: shown on a terminal only.
+            self._bar = tqdm(
+                total=1, disable=None, leave=False, bar_format="{desc} {bar} {n_fmt}/{total_fmt}"
+            )
 
-        yield announce
+    def __enter__(self) -> _Progress:
+        return self
 
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line, like every other error of a user's."""
-        self.exit(2, f"{self.prog}: {message} (see --help)\n")
+    def expect(self, steps: int) -> None:
+        """How many more calls there will be."""
+        if self._bar is not None:
+            self._bar.total = self._bar.n + steps
 
-
-def _parser() -> _Parser:
-    parser = _Parser(
-        prog="tracekit capture",
-        description="Run forward passes of a model under the profiler and write them as one trace file.",
-    )
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--model", metavar="NAME_OR_DIR", help="a model that transformers can load")
-    source.add_argument("--config", metavar="CONFIG.json", help="a configuration; implies --random-weights")
-    parser.add_argument(
-        "--random-weights", action="store_true", help="take only the configuration of --model"
-    )
-    parser.add_argument("--name", help="the model's name in the trace (default: the one it was given by)")
-    parser.add_argument("--batch-size", type=_at_least(1), default=1, metavar="N", help="default: 1")
-    parser.add_argument("--seq-len", type=_at_least(1), default=128, metavar="N", help="default: 128 tokens")
-    parser.add_argument("--dtype", choices=_DTYPES, help="default: the configuration's, else float32")
-    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: the GPU if there is one)")
-    parser.add_argument("--warmup", type=_at_least(0), default=3, metavar="N", help="unrecorded passes (3)")
-    parser.add_argument("--passes", type=_at_least(1), default=5, metavar="N", help="recorded passes (5)")
-    parser.add_argument("-o", "--output", required=True, metavar="TRACE.json.gz", help="the file to write")
-    return parser
-
-
-def _at_least(least: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        value = int(text)
-        if value < least:
-            raise argparse.ArgumentTypeError(f"must be at least {least}")
-        return value
-
-    number.__name__ = "number"  # argparse calls it so when `text` is none
-    return number
+    def __call__(self, phase: str) -> None:
+        if self._bar is not None:
+            self._bar.set_description(f"capture: {phase}", refresh=False)
+            self._bar.update()
+            self._bar.refresh()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import math
 import platform
 import sys
@@ -14,26 +15,42 @@ import torch
 from torch import nn
 
 from tracekit import __version__
+from tracekit.capture.counting import Counts
+from tracekit.capture.scopes import Scoped
 
 SCHEMA = "tracekit.capture/1"
 
 
-def forward_metadata(
+def describe(
     model: nn.Module,
     *,
     name: str,
-    inputs: Mapping[str, torch.Tensor],
-    dtype: torch.dtype,
+    mode: str,
     device: torch.device,
-    batch_size: int,
-    sequence_length: int,
-    latencies_us: Sequence[float],
+    phases: Sequence[Mapping[str, object]],
+    scoped: Scoped,
+    inputs: Sequence[Mapping[str, object]] = (),
+    dtype: torch.dtype | None = None,
+    batch_size: int | None = None,
+    sequence_length: int | None = None,
+    pass_phases: Sequence[str] = (),
+    step_latencies_us: Sequence[float] = (),
+    counts: Counts | None = None,
+    memory: Mapping[str, int | None] | None = None,
+    module_memory: Mapping[int, Mapping[str, int]] | None = None,
+    telemetry: Mapping[str, object] | None = None,
     warmup: int,
-    passes: int,
     options: Mapping[str, object],
+    cuda_graph: bool = False,
+    error: str | None = None,
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Everything that goes under the trace's `tracekit` key for a capture of plain forward passes."""
+    """Everything that goes under the trace's `tracekit` key.
+
+    `phases` are made by `phase_row`; `dtype` None: that of most of the model's parameters.
+    """
     config: Any = getattr(model, "config", None)
+    rows = module_table(model)
     metadata = {
         "schema": SCHEMA,
         **software(),
@@ -42,23 +59,82 @@ def forward_metadata(
             "class": type(model).__name__,
             "config": config.to_dict() if hasattr(config, "to_dict") else None,
         },
-        "modules": module_table(model),
-        "inputs": [
-            {"name": key, "shape": list(tensor.shape), "dtype": dtype_name(tensor.dtype)}
-            for key, tensor in inputs.items()
-        ],
-        "mode": "forward",
-        "dtype": dtype_name(dtype),
+        "modules": rows,
+        "inputs": list(inputs),
+        "mode": mode,
+        "dtype": rows[0]["dtype"] if dtype is None else dtype_name(dtype),
         "device": device_description(device),
         "batch_size": batch_size,
         "sequence_length": sequence_length,
-        "latencies_us": list(latencies_us),
+        "latencies_us": phases[0]["latencies_us"] if len(phases) == 1 else [],
+        "step_latencies_us": list(step_latencies_us),
+        "phases": list(phases),
+        "pass_phases": list(pass_phases),
         "warmup": warmup,
-        "passes": passes,
+        "passes": len(pass_phases) or None,
+        "memory": dict(memory or {}),
+        "module_memory": None
+        if module_memory is None
+        else {str(index): dict(row) for index, row in sorted(module_memory.items())},
+        "telemetry": dict(telemetry or {}),
+        "not_called": list(scoped.not_called),
+        "used_without_call": [
+            {"module": module, "by": by}
+            for module, by in sorted((counts.used_without_call if counts else {}).items())
+        ],
+        "compiled": list(scoped.compiled),
+        "cuda_graph": cuda_graph,
+        "error": error,
+        "redacted": False,
+        "notes": list(notes),
         "options": dict(options),
     }
     plain: dict[str, Any] = plain_json(metadata)
     return plain
+
+
+def phase_row(
+    name: str,
+    *,
+    latencies_us: Sequence[float],
+    flops: Mapping[int, int] | None,
+    passes: int | None = None,
+    tokens: int | None = None,
+    cache_length: int | None = None,
+) -> dict[str, Any]:
+    """One entry of `phases`: what its passes have in common, and what one of them takes.
+
+    `passes`: how many are recorded. `tokens`: new ones per sequence in a pass, `cache_length`: those in the
+    cache before it. `flops`: matrix FLOPs of a pass by module index, with children.
+    """
+    return {
+        "name": name,
+        "passes": passes,
+        "tokens": tokens,
+        "cache_length": cache_length,
+        "latencies_us": list(latencies_us),
+        "matrix_flops": None if flops is None else flops.get(0),
+        "module_flops": None if flops is None else {str(i): n for i, n in sorted(flops.items())},
+    }
+
+
+def input_rows(args: Sequence[object], inputs: Mapping[str, object]) -> list[dict[str, Any]]:
+    """Name, shape and dtype of every tensor that a pass is fed; positional ones are named by their place."""
+    rows: list[dict[str, Any]] = []
+
+    def add(name: str, value: object) -> None:
+        if isinstance(value, torch.Tensor):
+            rows.append({"name": name, "shape": list(value.shape), "dtype": dtype_name(value.dtype)})
+        elif isinstance(value, Mapping):
+            for key, inner in value.items():
+                add(f"{name}.{key}" if name else str(key), inner)
+        elif isinstance(value, list | tuple):
+            for place, inner in enumerate(value):
+                add(f"{name}.{place}" if name else str(place), inner)
+
+    add("", args)
+    add("", inputs)
+    return rows
 
 
 def module_table(model: nn.Module) -> list[dict[str, Any]]:
@@ -92,8 +168,32 @@ def _dominant_dtype(parameters: Sequence[nn.Parameter]) -> str | None:
     return dtype_name(elements.most_common(1)[0][0]) if elements else None
 
 
-def software() -> dict[str, str | None]:
-    """Versions of what ran, without importing what has not been imported anyway."""
+# What a pass may run, besides torch itself: the distributions whose versions tell two captures apart.
+_LIBRARIES = (
+    "accelerate",
+    "apex",
+    "bitsandbytes",
+    "causal-conv1d",
+    "deepspeed",
+    "fla-core",
+    "flash-attn",
+    "flash-linear-attention",
+    "flashinfer-python",
+    "kernels",
+    "mamba-ssm",
+    "peft",
+    "pytorch-triton-rocm",
+    "safetensors",
+    "torchao",
+    "torchvision",
+    "transformer-engine",
+    "triton",
+    "xformers",
+)
+
+
+def software() -> dict[str, Any]:
+    """Versions of what ran or may have run, without importing what has not been imported anyway."""
     transformers = sys.modules.get("transformers")
     return {
         "tracekit": __version__,
@@ -101,7 +201,16 @@ def software() -> dict[str, str | None]:
         "transformers": getattr(transformers, "__version__", None),
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "libraries": {name: version for name in _LIBRARIES if (version := _version(name)) is not None},
+        "cudnn": torch.backends.cudnn.version() if torch.cuda.is_available() else None,
     }
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def device_description(device: torch.device) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Passes: run one several times, to warm up, to time it, or under the profiler.
+"""Passes: run rounds of a scenario, to warm up, to time them, or under the profiler.
 
 Knows devices and torch's profiler; knows neither what a pass runs nor where the trace goes.
 """
@@ -7,24 +7,34 @@ from __future__ import annotations
 
 import gc
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
 from torch.profiler import ProfilerActivity
 
 from tracekit.capture.errors import CaptureError
-from tracekit.capture.scopes import module_scopes, pass_scope
+from tracekit.capture.modes import Scenario
+from tracekit.capture.scopes import pass_scope
 
 Step = Callable[[str], None]
 """Told of every pass that is about to run, with the name of its phase."""
 
 
+@dataclass
+class Latencies:
+    """Durations in µs: of passes by phase, and of whole steps where a step is more than its pass."""
+
+    by_phase: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    steps: list[float] = field(default_factory=list)
+
+
 @contextmanager
-def steady(device: torch.device) -> Iterator[None]:
-    """Inference on `device`, with the garbage collector held back.
+def steady(device: torch.device, *, learns: bool = False) -> Iterator[None]:
+    """Inference (or, if it `learns`, training) on `device`, with the garbage collector held back.
 
     A full collection takes tens of milliseconds in a process with torch and transformers and falls into
     whichever module happens to allocate.
@@ -33,89 +43,186 @@ def steady(device: torch.device) -> Iterator[None]:
     collects = gc.isenabled()
     gc.disable()
     try:
-        with torch.inference_mode(), torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+        with (
+            torch.enable_grad() if learns else torch.inference_mode(),
+            torch.cuda.device(device) if device.type == "cuda" else nullcontext(),
+        ):
             yield
     finally:
         if collects:
             gc.enable()
 
 
-def warm_up(run: Callable[[], object], passes: int, device: torch.device, on_step: Step) -> None:
-    for _ in range(passes):
-        on_step("warm-up")
-        run()
-        synchronize(device)
+def warm_up(scenario: Scenario, rounds: int, on_step: Step) -> None:
+    for _ in range(rounds):
+        for one in scenario.round():
+            on_step("warm-up")
+            one.run()
+            if one.afterwards:
+                one.afterwards()
+            synchronize(scenario.work.device)
 
 
-def time_passes(run: Callable[[], object], passes: int, device: torch.device, on_step: Step) -> list[float]:
-    """Latency of each pass in µs: between CUDA events on a GPU, by the wall clock on a CPU."""
-    latencies_us = []
-    new_event: Callable[..., Any] = torch.cuda.Event
-    for _ in range(passes):
-        on_step("latency")
-        if device.type == "cuda":
-            start, end = (new_event(enable_timing=True) for _ in range(2))
-            start.record()
-            run()
-            end.record()
-            end.synchronize()
-            latencies_us.append(start.elapsed_time(end) * 1e3)
+def time_rounds(scenario: Scenario, rounds: int, on_step: Step) -> Latencies:
+    """Latency of each pass: between CUDA events on a GPU, by the wall clock on a CPU."""
+    device = scenario.work.device
+    found = Latencies()
+    for _ in range(rounds):
+        for one in scenario.round():
+            on_step("latency")
+            synchronize(device)
+            clock = Clock(device)
+            clock.mark()
+            one.run()
+            clock.mark()
+            if one.afterwards:
+                one.afterwards()
+                clock.mark()
+            laps = clock.laps_us()
+            found.by_phase[one.phase].append(laps[0])
+            if one.afterwards:
+                found.steps.append(sum(laps))
+    return found
+
+
+class Clock:
+    """Marks moments on `device`; the laps between them are read at the end, when all has run."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._on_gpu = device.type == "cuda"
+        self._marks: list[Any] = []
+
+    def mark(self) -> None:
+        if self._on_gpu:
+            new_event: Callable[..., Any] = torch.cuda.Event
+            event = new_event(enable_timing=True)
+            event.record()
+            self._marks.append(event)
         else:
-            start_ns = time.perf_counter_ns()
-            run()
-            latencies_us.append((time.perf_counter_ns() - start_ns) / 1e3)
-    return latencies_us
+            self._marks.append(time.perf_counter_ns())
+
+    def laps_us(self) -> list[float]:
+        pairs = list(zip(self._marks, self._marks[1:], strict=False))
+        if self._on_gpu:
+            if self._marks:
+                self._marks[-1].synchronize()
+            return [start.elapsed_time(end) * 1e3 for start, end in pairs]
+        return [(end - start) / 1e3 for start, end in pairs]
 
 
-def profile_passes(
-    model: nn.Module,
-    run: Callable[[], object],
-    passes: int,
-    device: torch.device,
-    on_step: Step,
-    *,
-    settle: bool,
-) -> torch.profiler.profile:
-    """Run `passes` passes with scopes under the profiler; returns the stopped profiler.
+class Recorder:
+    """torch's profiler, with shapes, in the two steps that tracing a GPU has: prepared, then started.
 
-    `settle` runs one more pass after the GPU's tracing is switched on and before anything is recorded:
-    the first launches afterwards pay for that switch. The device is idle at every pass's start and end,
-    and waiting for it lies outside the pass's scope.
+    `all_threads`: also of threads that do not descend from the one that starts it. `memory`: with what is
+    allocated and freed.
 
     Raises:
         CaptureError: this torch cannot trace the GPU.
     """
-    supported_activities: Callable[[], Any] = torch.profiler.supported_activities
-    activities = [ProfilerActivity.CPU]
-    if device.type == "cuda":
-        activities.append(ProfilerActivity.CUDA)
-        if ProfilerActivity.CUDA not in supported_activities():
-            raise CaptureError("this build of torch cannot trace a GPU (no CUPTI or roctracer in it)")
-    profiler = torch.profiler.profile(
-        activities=activities, record_shapes=True, with_stack=False, profile_memory=False
-    )
-    with module_scopes(model):
-        profiler.prepare_trace()
-        try:
-            if settle:
-                warm_up(run, 1, device, on_step)
-        except BaseException:
-            # The only way out of a prepared trace leads through a started one.
-            profiler.start_trace()
-            profiler.stop_trace()
-            raise
-        profiler.start_trace()
-        try:
-            for number in range(passes):
+
+    def __init__(
+        self, on_gpu: bool, *, memory: bool = False, with_stack: bool = False, all_threads: bool = False
+    ) -> None:
+        supported_activities: Callable[[], Any] = torch.profiler.supported_activities
+        activities = [ProfilerActivity.CPU]
+        if on_gpu:
+            activities.append(ProfilerActivity.CUDA)
+            if ProfilerActivity.CUDA not in supported_activities():
+                raise CaptureError("this build of torch cannot trace a GPU (no CUPTI or roctracer in it)")
+        self.profiler = torch.profiler.profile(
+            activities=activities,
+            record_shapes=True,
+            with_stack=with_stack,
+            profile_memory=memory,
+            experimental_config=_all_threads() if all_threads else None,
+        )
+        self._state = "new"
+
+    def prepare(self) -> None:
+        """Switch the tracing of the GPU on; nothing is recorded yet."""
+        if self._state == "new":
+            self._state = "prepared"
+            self.profiler.prepare_trace()
+
+    def start(self) -> None:
+        self.prepare()
+        self._state = "started"
+        self.profiler.start_trace()
+
+    def stop(self) -> None:
+        """Stop recording; harmless when nothing is, or no longer."""
+        state, self._state = self._state, "stopped"
+        if state == "prepared":
+            self.profiler.start_trace()  # the only way out of a prepared trace
+        if state in ("prepared", "started"):
+            self.profiler.stop_trace()
+
+
+def _all_threads() -> Any:
+    """The setting that makes torch record every thread; None where this torch has none."""
+    try:
+        return torch._C._profiler._ExperimentalConfig(profile_all_threads=True)
+    except (AttributeError, TypeError):
+        return None
+
+
+def profile_rounds(
+    scenario: Scenario,
+    rounds: int,
+    on_step: Step,
+    *,
+    settle: bool,
+    around_pass: Callable[[], AbstractContextManager[Any]] = nullcontext,
+) -> tuple[torch.profiler.profile, list[str]]:
+    """Run `rounds` rounds under the profiler.
+
+    Returns the stopped profiler, and the phase of each pass by the number in its scope. `settle` runs one
+    more round after the GPU's tracing is switched on and before anything is recorded: the first launches
+    afterwards pay for that switch. The device is idle at every pass's start and end, and waiting for it
+    lies outside the pass's scope. `around_pass` opens one more range inside that.
+
+    Raises:
+        CaptureError: this torch cannot trace the GPU.
+    """
+    device = scenario.work.device
+    recorder = Recorder(device.type == "cuda")
+    phases: list[str] = []
+    try:
+        recorder.prepare()
+        if settle:
+            warm_up(scenario, 1, on_step)
+        recorder.start()
+        for _ in range(rounds):
+            for one in scenario.round():
                 on_step("profile")
-                with pass_scope(number):
-                    run()
                 synchronize(device)
-        finally:
-            profiler.stop_trace()
-    return profiler
+                number = len(phases)
+                phases.append(one.phase)
+                with step_range(number) if one.afterwards else nullcontext():
+                    with pass_scope(number), around_pass():
+                        one.run()
+                    if one.afterwards:
+                        one.afterwards()
+                    synchronize(device)
+    finally:
+        recorder.stop()
+    return recorder.profiler, phases
+
+
+def step_range(number: int) -> AbstractContextManager[Any]:
+    """The range `ProfilerStep#<number>`, as torch's own schedule names a step."""
+    step: AbstractContextManager[Any] = torch.profiler.record_function(f"ProfilerStep#{number}")
+    return step
 
 
 def synchronize(device: torch.device) -> None:
+    """Wait for all GPUs: a sharded model runs on several."""
     if device.type == "cuda":
-        torch.cuda.synchronize(device)
+        for index in range(torch.cuda.device_count()):
+            if torch.cuda.device_count() == 1 or index == device.index or _is_used(index):
+                torch.cuda.synchronize(index)
+
+
+def _is_used(index: int) -> bool:
+    """Whether this process has memory on the GPU; to ask anything of another would set one up there."""
+    return bool(torch.cuda.memory_reserved(index))
