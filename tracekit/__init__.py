@@ -23,10 +23,12 @@ _HOMES = {"Report": "tracekit.api", "analyze": "tracekit.api", "UserError": "tra
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'tracekit' has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "capture":  # needs torch as soon as anything of it is used
+        return import_module("tracekit.capture")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tracekit' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
 
 

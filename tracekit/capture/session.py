@@ -1,0 +1,241 @@
+"""Session: `capture(model, path)` around somebody's own loop.
+
+Puts the scopes on, runs the profiler over a window of steps, takes everything off again and writes the
+trace, also when the loop ends with an exception: then of what ran until there.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import nn
+
+from tracekit.capture.counting import Counts, counting
+from tracekit.capture.errors import CaptureError, one_line
+from tracekit.capture.memory import allocator_peak
+from tracekit.capture.metadata import describe, phase_row
+from tracekit.capture.passes import Clock, Recorder, step_range, synchronize
+from tracekit.capture.scopes import chosen_modules, module_scopes
+from tracekit.capture.telemetry import gpu_states
+from tracekit.capture.writer import check_destination, write_trace
+
+
+class Capture:
+    """The capture of a loop, as a context manager; `step()` ends a step of the loop."""
+
+    def __init__(self, path: Path, steps: Callable[[Capture], Generator[None, None, None]]) -> None:
+        self._path = path
+        self._steps: Generator[None, None, None] | None = steps(self)
+        self.is_recording = False
+        """Whether the profiler is on: not yet during warm-up, no longer after the last step."""
+        self.metadata: dict[str, Any] | None = None
+        """What went into the file beside the trace (before anything was redacted), once it is written."""
+
+    def __enter__(self) -> Capture:
+        self._go_on()
+        return self
+
+    def step(self) -> None:
+        """End one step of the loop and begin the next; does nothing once the file is written."""
+        self._go_on()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.end(error)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """End the capture, if it has not ended, as the end of the `with` block does."""
+        steps, self._steps = self._steps, None
+        if steps is None:
+            return
+        try:
+            steps.throw(_LoopEnded() if error is None else error)
+        except StopIteration:
+            return
+        except _LoopEnded:
+            raise CaptureError(
+                f"{self._path}: not written, the loop ended within the warm-up: "
+                "call step() at the end of each step, or warm up less"
+            ) from None
+        except BaseException as raised:
+            if raised is not error:
+                raise
+
+    def _go_on(self) -> None:
+        if self._steps is None:
+            return
+        try:
+            next(self._steps)
+        except StopIteration:
+            self._steps = None
+        except BaseException:
+            self._steps = None
+            raise
+
+
+class _LoopEnded(BaseException):
+    """Thrown into the generator of steps where the `with` block ends without an error."""
+
+
+def capture(
+    model: nn.Module,
+    path: str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    warmup: int = 0,
+    steps: int | None = None,
+    scopes: str = "all",
+    count_flops: bool = True,
+    with_stack: bool = False,
+    redact: bool = False,
+    end_on_error: bool = False,
+) -> Capture:
+    """Capture what happens to `model` inside a `with` block into the trace file `path` (`….json.gz`).
+
+        with capture(model, "trace.json.gz", warmup=3, steps=2) as c:
+            for batch in loader:
+                train(model, batch)
+                c.step()
+
+    Without `step()`, everything inside is recorded. With it, the first `warmup` steps are not: the first
+    of them counts the matrix FLOPs of every module (`count_flops`; it runs slowly), the ones between it
+    and the last are timed without the profiler, and in the last the tracing of the GPU is switched on. So
+    3 is the least that measures everything. After `steps` recorded steps (None: all) the file is written.
+    `scopes` chooses modules (see `chosen_modules`), `redact` leaves out what identifies machine and model.
+    `end_on_error` ends the capture where a forward of the model raises, for loops without a `with` block.
+
+    The model is afterwards as it was, also after an error inside, which leaves a trace of what ran.
+
+    Raises:
+        CaptureError: nothing can be written at `path`, this torch cannot trace the GPU, the model is being
+            captured already, or the block ended within the warm-up.
+    """
+    destination = Path(path)
+    check_destination(destination)
+    chosen_modules(model, scopes)
+    if warmup < 0 or (steps is not None and steps < 1):
+        raise CaptureError("warmup must be at least 0, and steps at least 1")
+    device = _device_of(model)
+
+    def loop(session: Capture) -> Generator[None, None, None]:
+        counts: Counts | None = None
+        latencies = _Latencies(device)
+        recorder = Recorder(device.type == "cuda", with_stack=with_stack, all_threads=True)
+        error: BaseException | None = None
+        before = gpu_states(device)
+        try:
+            with allocator_peak(device) as memory:
+                for number in range(warmup):
+                    if number == warmup - 1:
+                        recorder.prepare()
+                    if number == 0 and count_flops:
+                        with counting(model) as counts:
+                            yield
+                    elif 0 < number < warmup - 1:
+                        with latencies.of_step(model):
+                            yield
+                    else:
+                        yield
+            on_error = session.end if end_on_error else None
+            with module_scopes(model, which=scopes, on_error=on_error) as scoped:
+                synchronize(device)
+                recorder.start()
+                session.is_recording = True
+                try:
+                    for number in count() if steps is None else range(steps):
+                        with step_range(number):
+                            yield
+                    synchronize(device)
+                except _LoopEnded:
+                    synchronize(device)
+                except BaseException as failure:
+                    error = failure
+        finally:
+            session.is_recording = False
+            recorder.stop()
+        metadata = describe(
+            model,
+            name=name or type(model).__name__,
+            mode="loop",
+            device=device,
+            phases=latencies.phases(counts),
+            step_latencies_us=latencies.steps_us,
+            scoped=scoped,
+            counts=counts,
+            memory=memory,
+            telemetry={"before": before, "after": gpu_states(device)},
+            error=None if error is None else f"{type(error).__name__}: {one_line(str(error))}",
+            warmup=warmup,
+            options={"scopes": scopes, "warmup": warmup, "steps": steps, "with_stack": with_stack},
+        )
+        try:
+            write_trace(recorder.profiler.export_chrome_trace, metadata, destination, redact=redact)
+        except CaptureError as failure:
+            if error is None:
+                raise
+            warnings.warn(f"tracekit: no trace of what ran before the error: {failure}", stacklevel=4)
+        session.metadata = metadata
+        if error is not None:
+            raise error
+
+    return Capture(destination, loop)
+
+
+class _Latencies:
+    """Times steps, and calls of the model in them, without the profiler."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.steps_us: list[float] = []
+        self._calls_us: list[list[float]] = []  # of each step
+
+    @contextmanager
+    def of_step(self, model: nn.Module) -> Iterator[None]:
+        calls: list[Clock] = []
+        depth = 0
+
+        @contextmanager
+        def timed(_: int) -> Iterator[None]:
+            nonlocal depth
+            depth += 1
+            clock = Clock(self._device)
+            clock.mark()
+            try:
+                yield
+            finally:
+                depth -= 1
+                clock.mark()
+                if not depth:  # a call within a call is part of it
+                    calls.append(clock)
+
+        synchronize(self._device)
+        with module_scopes(model, which="0", open_range=timed):
+            clock = Clock(self._device)
+            clock.mark()
+            yield
+            clock.mark()
+        self.steps_us += clock.laps_us()
+        self._calls_us.append([lap for call in calls for lap in call.laps_us()])
+
+    def phases(self, counts: Counts | None) -> list[dict[str, Any]]:
+        """The metadata's `phases`: one, of forwards, where every step calls the model once."""
+        if any(len(calls) != 1 for calls in self._calls_us) or (counts and counts.calls.get(0) != 1):
+            return []
+        latencies = [lap for calls in self._calls_us for lap in calls]
+        return [phase_row("forward", latencies_us=latencies, flops=counts.flops if counts else None)]
+
+
+def _device_of(model: nn.Module) -> torch.device:
+    """Where the model's first parameter or buffer is; the GPU if it has neither and there is one."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        return tensor.device
+    return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
