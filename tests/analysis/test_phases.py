@@ -181,6 +181,7 @@ def test_training_steps(tmp_path: Path) -> None:
     report = analyze(train().write(tmp_path / "t.json"))
     time, flops = report.time, report.flops
     assert (time.latency_us, time.step_latency_us, time.steps) == (90, 250, 2)
+    assert report.phases[0].tokens_per_second == pytest.approx(16 / 250e-6)  # of a step
     # The last kernels end at 330 and at 350 µs.
     assert time.step_wall_us == 340
     # Forward 2·16·64·128; backward the same for the weight and for the input.

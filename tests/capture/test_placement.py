@@ -10,9 +10,12 @@ import pytest
 import torch
 from torch import nn
 
+from tracekit.analysis import analyze
 from tracekit.capture.build import Workload, build_workload
 from tracekit.capture.errors import CaptureError
+from tracekit.capture.modes import scenario
 from tracekit.capture.placement import dispatched, input_device, parsed_device_map
+from tracekit.capture.record import Plan, capture_scenario
 
 from . import tiny
 
@@ -45,6 +48,24 @@ def test_random_and_loaded_weights_are_placed(tmp_path: Path, device_map: str) -
         assert work.device == next(work.model.parameters()).device
         assert torch.allclose(output.logits.cpu(), expected.logits, atol=1e-4)
         assert not work.model.training
+
+
+@needs_accelerate
+def test_a_spread_model_has_the_scopes_of_a_whole_one(tmp_path: Path) -> None:
+    rows = []
+    for name in ("whole", "spread"):
+        work = build(tiny.config_file(tmp_path, "llama"))
+        if name == "spread":
+            dispatched(work.model, dict(PARTS), force_hooks=True)
+        before = [dict(module.__dict__) for module in work.model.modules()]
+        path = tmp_path / f"{name}.json.gz"
+        capture_scenario(scenario(work, "forward"), path, Plan(warmup=1, rounds=2), options={})
+        assert [dict(module.__dict__) for module in work.model.modules()] == before
+        rows.append({row.path: (row.type, row.calls, row.matrix_flops) for row in analyze(path).modules})
+    assert rows[0] == rows[1]
+    # The root, the model in it, its embeddings, rotary positions, norm and head, and in each of two layers
+    # itself, two norms, attention with four projections, and an MLP with three and an activation.
+    assert len(rows[0]) == 6 + 2 * (1 + 2 + 5 + 5)
 
 
 @needs_accelerate

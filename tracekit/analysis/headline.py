@@ -46,7 +46,8 @@ def phase_rows(
         matrix = _of_pass(own)
         if matrix is None and flops.source != "shapes":
             matrix = phase.matrix_flops
-        duration = latency or wall
+        # What a training makes of its tokens takes a whole step, not the forward alone.
+        duration = _median(captured.step_latencies_us) or latency or wall
         tokens = captured.batch_size * phase.tokens if captured.batch_size and phase.tokens else None
         tflops, basis = _rate(matrix, latency, wall, "pass_wall", timed)
         rows.append(

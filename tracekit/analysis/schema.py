@@ -118,7 +118,7 @@ class PhaseRow(Row, frozen=True):
     counted_flops: int | None  # the same as torch.utils.flop_counter counted them
     headline_tflops: float | None  # matrix_flops ÷ latency or pass wall
     headline_basis: str | None  # "latency" or "pass_wall"
-    tokens_per_second: float | None  # of all sequences ÷ latency or pass wall
+    tokens_per_second: float | None  # of all sequences ÷ latency (of a step, in training) or pass wall
 
 
 class Share(Row, frozen=True):
