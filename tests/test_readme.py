@@ -87,6 +87,21 @@ def test_profiling_without_capture(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert report.modules["matrix_flops"].tolist() == [2 * 3 * 4 * 2]
 
 
+def test_capture_of_a_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (example,) = [block for block in blocks("python") if "capture(" in block]
+    exec(example, {})
+    printed = [line.split()[-4:] for line in capsys.readouterr().out.splitlines()[1:]]
+    # two steps of 16 rows: 2·16·64·64, and in the backward the gradient of the weight, the first input has
+    # none; 2·16·64·8, and in the backward those of weight and input
+    first, second = 2 * 2 * 16 * 64 * 64, 2 * 2 * 16 * 64 * 8
+    rows = {cells[0]: cells[1:] for cells in printed if len(cells) == 4}
+    assert rows["0"] == ["2", str(first), str(first)]
+    assert rows["2"] == ["2", str(second), str(2 * second)]
+
+
 def test_python(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(clone)
     (example,) = [block for block in blocks("python") if "import tracekit" in block]
