@@ -148,3 +148,28 @@ def test_samples_are_small_and_described() -> None:
     for path in SAMPLES.glob("*.json.gz"):
         assert path.stat().st_size < 4 << 20
         assert f"`{path.name}`" in described
+
+
+def test_the_samples_of_generation_and_training_have_the_flops_of_their_shapes() -> None:
+    c = config_of("llama_small")
+    hidden, heads, kv_heads = c["hidden_size"], c["num_attention_heads"], c["num_key_value_heads"]
+    kv = hidden // heads * kv_heads
+    layers, head = c["num_hidden_layers"], hidden * c["vocab_size"]
+    weights = layers * (2 * hidden * hidden + 2 * hidden * kv + 3 * hidden * c["intermediate_size"])
+
+    def attention(queries: int, keys: int) -> int:
+        return layers * 2 * 2 * queries * keys * hidden
+
+    generation = analyze(SAMPLES / "llama_small_generate.json.gz")
+    prefill, decode = generation.phases
+    assert (prefill.name, prefill.passes, decode.name, decode.passes) == ("prefill", 2, "decode", 16)
+    # a prompt wants the logits of its last token only; the median of 8 decodes lies between two of them
+    assert prefill.matrix_flops == 2 * TOKENS * weights + attention(TOKENS, TOKENS) + 2 * head
+    lengths = [TOKENS + 4, TOKENS + 5]
+    assert decode.matrix_flops == 2 * weights + sum(attention(1, n) for n in lengths) // 2 + 2 * head
+    training = analyze(SAMPLES / "llama_small_train.json.gz")
+    forward = 2 * TOKENS * (weights + head) + attention(TOKENS, TOKENS)
+    assert training.flops.matrix_per_pass == forward
+    # the backward: two products for each, and of attention five halves, since it computes the scores again
+    backward = 2 * 2 * TOKENS * (weights + head) + 5 * attention(TOKENS, TOKENS) // 2
+    assert training.flops.matrix_per_step == forward + backward

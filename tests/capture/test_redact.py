@@ -503,3 +503,12 @@ def test_memory_does_not_grow_with_the_trace() -> None:
     tracemalloc.stop()
     assert length > 30 * len(one) * 0.8
     assert peak < 8 * len(one)
+
+
+def test_names_are_told_apart_by_the_same_patterns_as_blocks() -> None:
+    """Neither side may import the other, so the patterns stand twice."""
+    from tracekit.attribution import blocks
+    from tracekit.capture import redact
+
+    for ours, theirs in ((redact._PARTS, blocks._PARTS), (redact._STACK_WORDS, blocks._STACK_ROLES)):
+        assert [pattern.pattern for _, pattern in ours] == [pattern.pattern for _, pattern in theirs]
