@@ -8,6 +8,7 @@ import re
 import socket
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -250,9 +251,9 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     text = gzip.decompress(plain.read_bytes()).decode()
     metadata, end = json.JSONDecoder().raw_decode(text, len('{"tracekit": '))
     exported = "{" + text[end:].lstrip().removeprefix(",")
-    exported = re.sub(r'"host_name": "[^"]*"', '"host_name": "ada-box.bletchley.example"', exported)
+    exported = re.sub(r'"host_name": "[^"]*",', "", exported)  # not every version of torch writes it
+    exported = exported.replace("{", '{"host_name": "ada-box.bletchley.example",', 1)
     exported = exported.replace('"plain.json.gz"', json.dumps(str(plain)))
-    assert "ada-box" in exported
     write_trace(lambda path: Path(path).write_text(exported), metadata, redacted, redact=True)
     return plain, redacted
 
@@ -298,7 +299,17 @@ def test_scopes_are_called_as_the_module_table_says(pair: tuple[Path, Path]) -> 
     assert [scope.rest for scope in trace.passes] == ["0", "1"]
 
 
-EVENT = """
+@dataclass(frozen=True)
+class Layout:
+    """How torch lays out an event (category, name, arguments) and a label (kind, key, text)."""
+
+    event: str
+    label: str
+
+
+LAYOUTS = {
+    "torch 2.13": Layout(
+        event="""
   {
     "ph": "X",
     "cat": "%s",
@@ -310,7 +321,39 @@ EVENT = """
     "args": {
       "External id": 1, %s"Ev Idx": 0
     }
-  },"""
+  },""",
+        label="""
+  {
+    "ph": "M",
+    "name": "%s",
+    "pid": 1,
+    "tid": 0,
+    "args": {
+      "%s": "%s"
+    }
+  },""",
+    ),
+    "torch 2.11": Layout(
+        event="""
+  {
+    "ph": "X", "cat": "%s", "name": "%s", "pid": 1, "tid": 1,
+    "ts": 4637215272146.397, "dur": 0.001,
+    "args": {
+      "External id": 1,%s"Ev Idx": 0
+    }
+  },""",
+        label="""
+  {
+    "name": "%s", "ph": "M", "ts": 4637215272146.397, "pid": 1, "tid": 0,
+    "args": {
+      "%s": "%s"
+    }
+  },""",
+    ),
+}
+EVENT = LAYOUTS["torch 2.13"].event
+in_every_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+
 TRACE = """ {
     "schemaVersion": 1,
     "deviceProperties": [{"id": 0, "name": "NVIDIA H200", "totalGlobalMem": 150754820096}],
@@ -325,9 +368,9 @@ TRACE = """ {
   ],"INFO": ["INFO: opened /home/ada/x"],"traceName": "/home/ada/t.json" }"""
 
 
-def neutral_names(cases: list[tuple[str, str]], piece_bytes: int = 1 << 20) -> list[str]:
+def neutral_names(layout: Layout, cases: list[tuple[str, str]], piece_bytes: int = 1 << 20) -> list[str]:
     """The names of such events after redaction, by category and name."""
-    text = (TRACE % "".join(EVENT % (category, name, "") for category, name in cases)).encode()
+    text = (TRACE % "".join(layout.event % (category, name, "") for category, name in cases)).encode()
     content = redacted(text, piece_bytes)
     return [event["name"] for event in content["traceEvents"][:-1]]
 
@@ -346,21 +389,23 @@ def redacted(text: bytes, piece_bytes: int = 1 << 20, **metadata: Any) -> dict[s
     return content
 
 
+@in_every_layout
 @pytest.mark.parametrize("piece_bytes", [1, 200, 1 << 20])
 @pytest.mark.parametrize("category", ["user_annotation", "gpu_user_annotation"])
-def test_regions(category: str, piece_bytes: int) -> None:
+def test_regions(layout: Layout, category: str, piece_bytes: int) -> None:
     own = ["ProfilerStep#12", "Optimizer.step#AdamW.step", "nccl:all_reduce", "forward", "backward"]
     own += ["optimizer", "tracekit:forward:3", "DistributedDataParallel.forward"]
     own += ["enumerate(DataLoader)#_SingleProcessDataLoaderIter.__next__", "Torch-Compiled Region: 0/0"]
-    assert neutral_names([(category, name) for name in own], piece_bytes) == own
+    assert neutral_names(layout, [(category, name) for name in own], piece_bytes) == own
     users = ["enigma", "rotor {1}", r"say \"hi\"", "enigma", "forward enigma", "nccl:/home/ada/x"]
     users += ["Optimizer.step#Enigma.step", "FSDP::pre_forward (rotors.0)"]
     expected = ["region 1", "region 2", "region 3", "region 1", "region 4", "region 5"]
     expected += ["Optimizer.step#Custom.step", "FSDP::pre_forward"]
-    assert neutral_names([(category, name) for name in users], piece_bytes) == expected
+    assert neutral_names(layout, [(category, name) for name in users], piece_bytes) == expected
 
 
-def test_frames() -> None:
+@in_every_layout
+def test_frames(layout: Layout) -> None:
     frames = [
         ("nn.Module: Linear_3", "nn.Module: Linear_3"),
         ("nn.Module: EnigmaAttention_7", "nn.Module: Custom1Attention_7"),
@@ -370,16 +415,20 @@ def test_frames() -> None:
         ("<built-in method f of Enigma object at 0x7f2b238f9080>", "function 2"),
         ("<built-in method f of Enigma object at 0x7f2b238f9999>", "function 2"),
     ]
-    assert neutral_names([("python_function", name) for name, _ in frames]) == [name for _, name in frames]
+    assert neutral_names(layout, [("python_function", name) for name, _ in frames]) == [
+        name for _, name in frames
+    ]
 
 
-def test_operators_and_kernels_stay() -> None:
+@in_every_layout
+def test_operators_and_kernels_stay(layout: Layout) -> None:
     names = ["aten::mm", "enigma::rotate", "triton_poi_fused_0", "void at::k<1>(int, ...)", "host", "a / b"]
     names += ["Torch-Compiled Region: 0/0"]
     cases = [(category, name) for category in ("cpu_op", "kernel", "cuda_runtime") for name in names]
-    assert neutral_names(cases) == [name for _, name in cases]
+    assert neutral_names(layout, cases) == [name for _, name in cases]
 
 
+@in_every_layout
 @pytest.mark.parametrize(
     ("text", "neutral"),
     [
@@ -401,36 +450,32 @@ def test_operators_and_kernels_stay() -> None:
         ("0/0", "0/0"),
     ],
 )
-def test_paths_and_identities(monkeypatch: pytest.MonkeyPatch, text: str, neutral: str) -> None:
+def test_paths_and_identities(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, text: str, neutral: str
+) -> None:
     monkeypatch.setattr(redact_trace.platform, "node", lambda: "ada-host.example")
     monkeypatch.setattr(redact_trace.getpass, "getuser", lambda: "ada-the-user")
-    event = EVENT % ("cpu_op", "aten::mm", f'"kernel_file": "{text}", "Input type": ["float", "{text}"], ')
-    arguments = redacted((TRACE % event).encode())["traceEvents"][0]["args"]
-    assert arguments["kernel_file"] == neutral
-    assert arguments["External id"] == 1
+    event = layout.event % (
+        "cpu_op",
+        "aten::mm",
+        f'"kernel_file": "{text}", "Input type": ["float", "{text}"], ',
+    )
+    found = redacted((TRACE % event).encode())["traceEvents"][0]["args"]
+    assert found["kernel_file"] == neutral
+    assert found["External id"] == 1
 
 
-def test_a_user_called_as_a_type_changes_no_type(monkeypatch: pytest.MonkeyPatch) -> None:
+@in_every_layout
+def test_a_user_called_as_a_type_changes_no_type(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redact_trace.getpass, "getuser", lambda: "float")
-    event = EVENT % ("cpu_op", "aten::float", '"Input type": ["float"], "note": "float", ')
+    event = layout.event % ("cpu_op", "aten::float", '"Input type": ["float"], "note": "float", ')
     (first, _) = redacted((TRACE % event).encode())["traceEvents"]
     assert first["name"] == "aten::float"
     assert first["args"]["Input type"] == ["float"]
     assert first["args"]["note"] == "(name)"
 
 
-LABEL = """
-  {
-    "ph": "M",
-    "name": "%s",
-    "pid": 1,
-    "tid": 0,
-    "args": {
-      "%s": "%s"
-    }
-  },"""
-
-
+@in_every_layout
 @pytest.mark.parametrize(
     ("kind", "label", "neutral"),
     [
@@ -445,9 +490,9 @@ LABEL = """
         ("thread_name", "stream 7 ", "stream 7 "),
     ],
 )
-def test_labels(kind: str, label: str, neutral: str) -> None:
+def test_labels(layout: Layout, kind: str, label: str, neutral: str) -> None:
     key = "labels" if kind == "process_labels" else "name"
-    (first, _) = redacted((TRACE % (LABEL % (kind, key, label))).encode())["traceEvents"]
+    (first, _) = redacted((TRACE % (layout.label % (kind, key, label))).encode())["traceEvents"]
     assert first["args"][key] == neutral
 
 

@@ -23,14 +23,17 @@ from tracekit.capture import writer
 from tracekit.capture.errors import CaptureError
 from tracekit.capture.writer import check_destination, write_trace
 
-TORCH_LIKE = """{
+# How torch 2.13, 2.11 and 2.4 write a trace: which fields share a line, and what follows the events.
+LAYOUTS = {
+    "2.13": """{
   "schemaVersion": 1,
   "traceEvents": [
   {
     "ph": "X",
     "cat": "user_annotation",
     "name": "%s",
-    "pid": 1
+    "pid": 1,
+    "tid": 2
   },
   {
     "ph": "M",
@@ -41,7 +44,58 @@ TORCH_LIKE = """{
   {
     "ph": "s", "id": 1, "name": "ac2g", "bp": "e"
   }
-  ],"traceName": "/tmp/elsewhere.json" }"""
+  ],"traceName": "/tmp/elsewhere.json" }""",
+    "2.11": """
+  {
+    "schemaVersion": 1,
+  "traceEvents": [
+  {
+    "ph": "X", "cat": "user_annotation", "name": "%s", "pid": 1, "tid": 2,
+    "ts": 4669920914852.507, "dur": 919.150
+  },
+  {
+    "name": "thread_name", "ph": "M", "ts": 4669920914852.507, "pid": 1, "tid": 2,
+    "args": {
+      "name": "thread 1 (%s)"
+    }
+  },
+  {
+    "ph": "s", "id": 1, "pid": 1, "tid": 2, "ts": 4669920914852.507,
+    "cat": "ac2g", "name": "ac2g", "bp": "e"
+  },
+  {
+    "name": "Record Window End", "ph": "i", "s": "g",
+    "pid": "", "tid": "", "ts": 4669920915973.550
+  }
+  ],
+  "traceName": "/tmp/elsewhere.json"
+}""",
+    "2.4": """
+{
+  "schemaVersion": 1,
+  "traceEvents": [
+  {
+    "ph": "X", "cat": "user_annotation", "name": "%s", "pid": 1, "tid": 2,
+    "ts": 4669920914852.507, "dur": 919.150
+  },
+  {
+    "name": "thread_name", "ph": "M", "ts": 4669920914852.507, "pid": 1, "tid": 2,
+    "args": {
+      "name": "thread 1 (%s)"
+    }
+  },
+  {
+    "ph": "s", "id": 1, "pid": 1, "tid": 2, "ts": 4669920914852.507,
+    "cat": "ac2g", "name": "ac2g", "bp": "e"
+  }
+  ],
+  "traceName": "/tmp/elsewhere.json",
+  "displayTimeUnit": "ms",
+  "baseTimeNanoseconds": 1790857026000000000
+}""",
+}
+TORCH_LIKE = LAYOUTS["2.13"]
+in_every_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 
 
 def exporter(text: str) -> Callable[[str], object]:
@@ -53,40 +107,60 @@ def written(path: Path) -> dict[str, Any]:
     return content
 
 
+@in_every_layout
 @pytest.mark.parametrize("piece_bytes", [1, 7, 64, 1 << 20])
 @pytest.mark.parametrize(
-    "name", ["plain", 'a "quoted" one', '"', '""', 'ends with"', '", "x"', r"half-escaped \" \\"]
+    "name",
+    [
+        *("plain", 'a "quoted" one', '"', '""', 'ends with"', '", "x"', r"half-escaped \" \\"),
+        *('", "pid": 5, "tid": 6,', '", "pid": 5, "tid": 6', 'x", "ph": "X"', '"traceName": "/home/ada"'),
+    ],
 )
 def test_names_with_quotes_wherever_the_pieces_are_cut(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, piece_bytes: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str, name: str, piece_bytes: int
 ) -> None:
     monkeypatch.setattr(writer, "_PIECE_BYTES", piece_bytes)
     path = tmp_path / "t.json.gz"
-    write_trace(exporter(TORCH_LIKE % (name, name)), {"schema": "s"}, path)
+    write_trace(exporter(layout % (name, name)), {"schema": "s"}, path)
     content = written(path)
-    assert list(content) == ["tracekit", "schemaVersion", "traceEvents", "traceName"]
+    assert list(content)[:4] == ["tracekit", "schemaVersion", "traceEvents", "traceName"]
     plain = name.replace('\\"', '"').replace("\\\\", "\\")
-    assert content["traceEvents"][0]["name"] == plain
-    assert content["traceEvents"][0]["pid"] == 1
-    assert content["traceEvents"][1]["args"]["name"] == f"thread 1 ({plain})"
-    assert content["traceEvents"][2] == {"ph": "s", "id": 1, "name": "ac2g", "bp": "e"}
+    events = content["traceEvents"]
+    assert (events[0]["name"], events[0]["pid"], events[0]["tid"]) == (plain, 1, 2)
+    assert events[1]["args"]["name"] == f"thread 1 ({plain})"
+    assert (events[2]["ph"], events[2]["id"], events[2]["name"], events[2]["bp"]) == ("s", 1, "ac2g", "e")
+    assert [(event["name"], event["s"]) for event in events[3:]] in ([], [("Record Window End", "g")])
     assert content["traceName"] == "t.json.gz"
 
 
-def test_what_torch_wrote_is_kept_to_the_letter(tmp_path: Path) -> None:
+@in_every_layout
+def test_control_characters_become_blanks(tmp_path: Path, layout: str) -> None:
     path = tmp_path / "t.json.gz"
-    text = TORCH_LIKE % ("a", "b")
+    write_trace(exporter(layout % ("tab\there", "a\x01b")), {}, path)
+    events = written(path)["traceEvents"]
+    assert (events[0]["name"], events[1]["args"]["name"]) == ("tab here", "thread 1 (a b)")
+
+
+@in_every_layout
+def test_what_torch_wrote_is_kept_to_the_letter(tmp_path: Path, layout: str) -> None:
+    path = tmp_path / "t.json.gz"
+    text = layout % ("a", "b")
     write_trace(exporter(text), {"schema": "s"}, path)
     after_key = gzip.decompress(path.read_bytes()).decode().removeprefix('{"tracekit": {"schema": "s"},')
-    assert after_key == text[1:].replace("/tmp/elsewhere.json", "t.json.gz")
+    assert after_key == text.lstrip()[1:].replace("/tmp/elsewhere.json", "t.json.gz")
 
 
+@in_every_layout
 @pytest.mark.parametrize("piece_bytes", [1, 7, 64, 1 << 20])
-def test_blank_lines_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece_bytes: int) -> None:
+def test_blank_lines_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str, piece_bytes: int
+) -> None:
     monkeypatch.setattr(writer, "_PIECE_BYTES", piece_bytes)
     path = tmp_path / "t.json.gz"
-    write_trace(exporter(TORCH_LIKE % ("a", "b") + "\n  \n\n"), {}, path)
-    assert list(written(path)) == ["tracekit", "schemaVersion", "traceEvents", "traceName"]
+    write_trace(exporter(layout % ("a", "b") + "\n  \n\n"), {}, path)
+    content = written(path)
+    assert list(content)[:4] == ["tracekit", "schemaVersion", "traceEvents", "traceName"]
+    assert content["traceName"] == "t.json.gz"
 
 
 @pytest.mark.parametrize("folder", ["plain", 'quo"te', "back\\slash", "größe"])

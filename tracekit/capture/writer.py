@@ -22,10 +22,16 @@ from tracekit.capture.errors import CaptureError, one_line
 _PIECE_BYTES = 1 << 20
 _COMPRESSION = 6  # 9, gzip's default, takes three times as long for 3 % less
 
-# Kineto writes one field a line and a name as it comes, so that a range which the model's own code names
-# with a quote breaks the whole file. Only lines with a quote too many match.
-_BROKEN_NAME = re.compile(rb'(\n +"(?:name|labels)": ")([^"\n]*"[^\n]*?)(",?)(?=\n|\Z)')
-_TRACE_NAME = re.compile(rb'"traceName": ".*"')
+# Kineto writes a name as it comes, so that a quote in a range which the model's own code names breaks the
+# whole file. Which fields share a line with a name depends on the version: with torch 2.11 the process and
+# thread behind it, with 2.13 none. Only lines with a quote too many match, and some of several fields.
+_BROKEN_NAME = re.compile(
+    rb'("(?:name|labels)": ")([^"\n]*"[^\n]*)("(?:, "pid": -?\d+, "tid": -?\d+)?,?)(?=\n|\Z)'
+)
+_SEVERAL_FIELDS = re.compile(rb'[^"]*"(?:, "\w+": (?:"[^"]*"|-?[\d.]+))+,?')
+_TRACE_NAME = re.compile(rb'(?<!\\)"traceName": "[^"\n]*"')
+# Some versions write these as they come as well, and JSON has them in no text.
+_CONTROL_TO_BLANK = bytes(byte if byte >= 32 or byte == 10 else 32 for byte in range(256))
 
 
 def check_destination(path: Path) -> None:
@@ -129,8 +135,10 @@ def _export_parent(path: Path) -> Path:
 
 
 def _pieces(source: IO[bytes], trace_name: str) -> Iterator[bytes]:
-    """The exported trace without its opening brace, in pieces that end before a line's end."""
-    rest = source.read(_PIECE_BYTES).lstrip()
+    """The exported trace without its opening brace, mended, in pieces that end before a line's end."""
+    rest = b""
+    while not rest and (block := source.read(_PIECE_BYTES)):
+        rest = block.lstrip()
     if not rest.startswith(b"{"):
         raise CaptureError("torch's profiler exported no trace: is the disk full?")
     rest = rest[1:]
@@ -138,21 +146,23 @@ def _pieces(source: IO[bytes], trace_name: str) -> Iterator[bytes]:
         rest += block
         # Some exports end in blank lines: the last line is the last that says something.
         if (end := rest.rstrip().rfind(b"\n")) >= 0:
-            yield _BROKEN_NAME.sub(_with_quotes_escaped, rest[:end])
+            yield _mended(rest[:end], trace_name)
             rest = rest[end:]
     rest = rest.rstrip()
     if not rest.endswith(b"}"):
         raise CaptureError("torch's profiler exported half a trace: is the disk full?")
-    # torch ends with the name of the file that it wrote, which was a temporary one.
-    body, newline, last_line = rest.rpartition(b"\n")
-    yield _BROKEN_NAME.sub(_with_quotes_escaped, body)
-    yield newline + _TRACE_NAME.sub(
-        lambda _: b'"traceName": ' + json.dumps(trace_name).encode("ascii"), last_line
-    )
+    yield _mended(rest, trace_name)
+
+
+def _mended(lines: bytes, trace_name: str) -> bytes:
+    """Whole lines of an export as valid JSON, with `trace_name` for the temporary file that torch names."""
+    lines = _BROKEN_NAME.sub(_with_quotes_escaped, lines.translate(_CONTROL_TO_BLANK))
+    own_name = b'"traceName": ' + json.dumps(trace_name).encode("ascii")
+    return _TRACE_NAME.sub(lambda _: own_name, lines)
 
 
 def _with_quotes_escaped(match: re.Match[bytes]) -> bytes:
     before, name, after = match.groups()
-    if b'": ' in name:  # several fields on one line: not a name with a quote in it
+    if _SEVERAL_FIELDS.fullmatch(name + after):
         return match.group()
     return before + re.sub(rb'(?<!\\)"', rb'\\"', name) + after
