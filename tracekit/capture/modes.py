@@ -22,8 +22,9 @@ from tracekit.capture.errors import CaptureError, failures_named
 MODES = ("forward", "prefill", "decode", "generate", "train")
 OPTIMIZERS = ("adamw", "sgd", "none")
 
-# What models of transformers call the cache, as an argument and in what they return.
-_CACHE_NAMES = ("past_key_values", "cache_params")
+# What models of transformers call the cache, as an argument and in what they return: today, before 5.24, and
+# those with nothing but a state.
+_CACHE_NAMES = ("cache", "past_key_values", "cache_params")
 
 
 @dataclass(frozen=True)
