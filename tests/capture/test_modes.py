@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,8 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 from tracekit.analysis import analyze
 from tracekit.capture.cli import main
 from tracekit.capture.errors import CaptureError
-from tracekit.capture.modes import loss_of
+from tracekit.capture.modes import loss_of, scenario
+from tracekit.capture.workload import Workload
 
 from .traces import Trace, read_trace
 
@@ -24,6 +26,20 @@ def captured(configs: Path, path: Path, name: str, *arguments: str) -> Trace:
     command = ["--config", str(configs / f"{name}.json"), "--device", "cpu", "-o", str(path)]
     assert main([*command, "--warmup", "1", *arguments]) == 0
     return read_trace(path)
+
+
+def workload(model: nn.Module, **inputs: torch.Tensor) -> Workload:
+    return Workload(
+        model=model,
+        name="toy",
+        args=(),
+        inputs=dict(inputs),
+        settings={},
+        dtype=torch.float32,
+        device=torch.device("cpu"),
+        batch_size=None,
+        sequence_length=None,
+    )
 
 
 def attention_lengths(trace: Trace) -> list[tuple[int, int]]:
@@ -103,7 +119,6 @@ def test_a_hybrid_keeps_its_state_from_prompt_to_token(configs: Path, tmp_path: 
 
 def test_generated_tokens_are_those_of_transformers_generate(configs: Path, tmp_path: Path) -> None:
     from tracekit.capture.build import build_workload
-    from tracekit.capture.modes import scenario
 
     work = build_workload(
         str(configs / "llama.json"),
@@ -156,22 +171,9 @@ def test_a_training_step(configs: Path, tmp_path: Path) -> None:
 
 
 def test_weights_move_in_training(configs: Path, tmp_path: Path) -> None:
-    from tracekit.capture.build import Workload
-    from tracekit.capture.modes import scenario
-
     model = nn.Linear(2, 2)
     before = model.weight.detach().clone()
-    work = Workload(
-        model=model,
-        name="toy",
-        args=(torch.ones(1, 2),),
-        inputs={},
-        settings={},
-        dtype=torch.float32,
-        device=torch.device("cpu"),
-        batch_size=None,
-        sequence_length=None,
-    )
+    work = workload(model, input=torch.ones(1, 2))
     (one,) = scenario(work, "train", optimizer="sgd").round()
     one.run()
     assert one.afterwards is not None
@@ -194,6 +196,34 @@ def test_a_model_without_a_cache_cannot_decode(
         error = capsys.readouterr().err
         assert error.count("\n") == 1
         assert "need a model with a cache: BertForMaskedLM has none, use --mode forward or train" in error
+
+
+def decoder(cache_name: str) -> nn.Module:
+    """A model with a cache that it takes and returns as `cache_name`: all the tokens that it has seen."""
+
+    class Decoder(nn.Module):
+        def forward(self, input_ids: torch.Tensor, use_cache: bool = False, **inputs: Any) -> Any:
+            seen = torch.cat([inputs.get(cache_name, input_ids[:, :0]), input_ids], 1)
+            logits = nn.functional.one_hot(seen.sum(1, keepdim=True) % 7, 7).float()
+            return SimpleNamespace(logits=logits, **{cache_name: seen if use_cache else None})
+
+    names = ("self", "input_ids", "use_cache", cache_name)
+    parameters = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names]
+    Decoder.forward.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return Decoder()
+
+
+@pytest.mark.parametrize("cache_name", ["cache", "past_key_values", "cache_params"])
+def test_the_cache_has_another_name_in_every_age_of_transformers(cache_name: str) -> None:
+    model = decoder(cache_name)
+    fed: list[list[int]] = []
+    model.register_forward_pre_hook(
+        lambda module, args, kwargs: fed.append(kwargs["input_ids"][0].tolist()), with_kwargs=True
+    )
+    for one in scenario(workload(model, input_ids=torch.tensor([[1, 2]])), "generate", new_tokens=3).round():
+        one.run()
+    # each token is the sum of all before it, modulo 7
+    assert fed == [[1, 2], [3], [6], [5]]
 
 
 def test_the_loss_is_the_models_own_or_a_mean() -> None:
