@@ -18,7 +18,8 @@ from tracekit.analysis.schema import (
     TypePhase,
     TypeRow,
 )
-from tracekit.attribution import NOBODY, Attribution, Block, Module
+from tracekit.attribution import NOBODY, Attribution, Block, Module, is_within, is_within_same
+from tracekit.trace import Ints
 
 _PART_GROUPS = {
     "attention": ("attention",),
@@ -198,10 +199,11 @@ def block_rows(
     modules = attribution.tree.modules
     gpu_median, cpu_median = median_us(totals.gpu_time_per_pass), median_us(totals.cpu_time_per_pass)
     matrix_median = median_over_passes(totals.matrix_per_pass)
+    matrix_within = _matrix_within_blocks(attribution, totals, blocks)
     rows = []
     for block in blocks:
         i = block.module
-        flops, flops_per_pass = parts_of_block(block, totals.matrix), parts_of_block(block, matrix_median)
+        flops, flops_per_pass = parts_of_block(block, matrix_within), parts_of_block(block, matrix_median)
         has_passes = has_shapes and matrix_median[i] is not None
         matrix, cpu_time = int(totals.matrix[i]), int(totals.cpu_time[i])
         rows.append(
@@ -234,6 +236,17 @@ def block_rows(
             )
         )
     return tuple(rows)
+
+
+def _matrix_within_blocks(attribution: Attribution, totals: ModuleTotals, blocks: Sequence[Block]) -> Ints:
+    """Matrix FLOPs of each part of a block in calls of the block; a checkpoint may run a part again alone."""
+    tree = attribution.tree
+    block_of = np.full(len(tree.modules), NOBODY, np.int64)
+    for block in blocks:
+        block_of[list(block.parts)] = block.module
+    within = is_within(block_of[tree.module], tree.module, tree.nesting.parent)
+    at = within & ~is_within_same(tree.module, tree.nesting.parent)
+    return np.bincount(tree.module[at], totals.scope_matrix[at], len(tree.modules)).astype(np.int64)
 
 
 def parts_of_block(block: Block, matrix_flops: Any) -> dict[str, int]:

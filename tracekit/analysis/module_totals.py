@@ -93,11 +93,16 @@ def total_by_module(
     launched_matrix = with_children(by_scope(attribution.op_scope[launched], costs.matrix[launched]))
     backward = attribution.in_backward
     of_scope = attribution.gpu_backward_scope[backward]
+    backward_parent = attribution.scope_backward_parent
+
+    def with_backward_children(values: Ints) -> Ints:
+        return sum_upwards(values, backward_parent, attribution.scope_backward_depth)
+
     gpu_backward_self = by_scope(of_scope, duration[backward])
-    gpu_backward = with_children(gpu_backward_self)
-    gpu_backward_events = with_children(np.bincount(of_scope, minlength=scope_count))
+    gpu_backward = with_backward_children(gpu_backward_self)
+    gpu_backward_events = with_backward_children(np.bincount(of_scope, minlength=scope_count))
     differentiates = attribution.op_backward_scope != NOBODY
-    backward_matrix = with_children(
+    backward_matrix = with_backward_children(
         by_scope(attribution.op_backward_scope[differentiates], costs.matrix[differentiates])
     )
     if counted is not None:
@@ -106,17 +111,19 @@ def total_by_module(
     has_parent = nesting.parent != NOBODY
     cpu_self = cpu - by_scope(nesting.parent[has_parent], cpu[has_parent])
     top = ~is_within_same(module, nesting.parent)
+    backward_top = ~is_within_same(module, backward_parent)
 
     def by_module(values: Ints, where: Mask = top) -> Ints:
         return np.bincount(module[where], values[where], count).astype(np.int64)
 
     everywhere = np.ones(scope_count, np.bool_)
     passes = len(attribution.passes)
-    of_a_pass = attribution.scope_pass != NOBODY
 
-    def by_module_and_pass(values: Ints, where: Mask = top) -> PerPass:
-        at = where & of_a_pass
-        cell = module[at] * passes + attribution.scope_pass[at]
+    def by_module_and_pass(
+        values: Ints, where: Mask = top, scope_pass: Ints = attribution.scope_pass
+    ) -> PerPass:
+        at = where & (scope_pass != NOBODY)
+        cell = module[at] * passes + scope_pass[at]
         sums = np.bincount(cell, values[at].astype(np.float64), count * passes)
         return np.asarray(sums.reshape(count, passes), np.float64)
 
@@ -131,9 +138,9 @@ def total_by_module(
         matrix=by_module(matrix),
         launched_matrix=by_module(launched_matrix),
         gpu_backward_self_time=by_module(gpu_backward_self, everywhere),
-        gpu_backward_time=by_module(gpu_backward),
-        gpu_backward_events=by_module(gpu_backward_events),
-        backward_matrix=by_module(backward_matrix),
+        gpu_backward_time=by_module(gpu_backward, backward_top),
+        gpu_backward_events=by_module(gpu_backward_events, backward_top),
+        backward_matrix=by_module(backward_matrix, backward_top),
         slowest_call=slowest,
         median_call=median,
         gpu_time_per_pass=by_module_and_pass(gpu),
@@ -141,8 +148,12 @@ def total_by_module(
         cpu_time_per_pass=by_module_and_pass(cpu),
         cpu_self_time_per_pass=by_module_and_pass(cpu_self, everywhere),
         matrix_per_pass=by_module_and_pass(matrix),
-        gpu_backward_time_per_pass=by_module_and_pass(gpu_backward),
-        gpu_backward_self_time_per_pass=by_module_and_pass(gpu_backward_self, everywhere),
+        gpu_backward_time_per_pass=by_module_and_pass(
+            gpu_backward, backward_top, attribution.scope_backward_pass
+        ),
+        gpu_backward_self_time_per_pass=by_module_and_pass(
+            gpu_backward_self, everywhere, attribution.scope_backward_pass
+        ),
         launched_matrix_per_pass=by_module_and_pass(launched_matrix),
         scope_gpu_time=gpu,
         scope_gpu_events=gpu_events,
@@ -159,18 +170,19 @@ def total_by_label(totals: ModuleTotals, attribution: Attribution, label: Ints, 
     tree = attribution.tree
     scope_label = label[tree.module]
     top = ~is_within_same(scope_label, tree.nesting.parent)
+    backward_top = ~is_within_same(scope_label, attribution.scope_backward_parent)
 
-    def by_label(values: Ints) -> Ints:
-        return np.bincount(scope_label[top], values[top], labels).astype(np.int64)
+    def by_label(values: Ints, where: Mask = top) -> Ints:
+        return np.bincount(scope_label[where], values[where], labels).astype(np.int64)
 
     return LabelTotals(
         by_label(totals.scope_gpu_time),
         by_label(totals.scope_gpu_events),
         by_label(tree.scopes.end - tree.scopes.start),
         by_label(totals.scope_matrix),
-        by_label(totals.scope_gpu_backward_time),
-        by_label(totals.scope_gpu_backward_events),
-        by_label(totals.scope_backward_matrix),
+        by_label(totals.scope_gpu_backward_time, backward_top),
+        by_label(totals.scope_gpu_backward_events, backward_top),
+        by_label(totals.scope_backward_matrix, backward_top),
     )
 
 

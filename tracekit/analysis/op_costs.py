@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -60,17 +61,20 @@ def cost_ops(trace: Trace, attribution: Attribution, device: DeviceSpec | None) 
         column[list(values)] = list(values.values())
         return column[ops.signature]
 
+    events = trace.gpu_events
+    duration = events.end - events.start
+    launched = attribution.gpu_op != NOBODY
+    op = attribution.gpu_op[launched]
+    gpu_events = sum_upwards(np.bincount(op, minlength=len(ops)), nesting.parent, nesting.depth)
+
     has_cost = per_signature(dict.fromkeys(costs, 1)) > 0
     counted = _counted(attribution, has_cost, wraps[ops.signature])
+    counted &= ~_given_up(trace.names, attribution, gpu_events)
     matrix = np.where(counted, per_signature({code: cost.matrix for code, cost in costs.items()}), 0)
     sizes = {code: cost.bytes for code, cost in costs.items() if cost.bytes is not None}
     knows_bytes = counted & (per_signature(dict.fromkeys(sizes, 1)) > 0)
     traffic = np.where(knows_bytes, per_signature(sizes), 0)
 
-    events = trace.gpu_events
-    duration = events.end - events.start
-    launched = attribution.gpu_op != NOBODY
-    op = attribution.gpu_op[launched]
     self_time = np.bincount(op, duration[launched], len(ops)).astype(np.int64)
     tf32_name = np.array([bool(_TF32_KERNEL.search(name)) for name in trace.names], np.bool_)
     tf32_events = np.bincount(op, tf32_name[events.name[launched]], len(ops)).astype(np.int64)
@@ -90,7 +94,7 @@ def cost_ops(trace: Trace, attribution: Attribution, device: DeviceSpec | None) 
         knows_bytes=knows_bytes,
         gpu_time=sum_upwards(self_time, nesting.parent, nesting.depth),
         gpu_self_time=self_time,
-        gpu_events=sum_upwards(np.bincount(op, minlength=len(ops)), nesting.parent, nesting.depth),
+        gpu_events=gpu_events,
         bound=bound,
         matrix_bound=matrix_bound,
         covered_gpu_time=int(self_time[within_shape & within_counted].sum()),
@@ -122,4 +126,19 @@ def _counted(attribution: Attribution, has_cost: Mask, wraps: Mask) -> Mask:
     contains = sum_upwards(counted.astype(np.int64), nesting.parent, nesting.depth) > 0
     empty_wrapper = has_cost & wraps & ~hidden & ~contains
     result: Mask = counted | (empty_wrapper & ~has_ancestor(empty_wrapper, nesting.parent))
+    return result
+
+
+def _given_up(names: Sequence[str], attribution: Attribution, gpu_events: Ints) -> Mask:
+    """Ops that began and did not compute: with them a checkpoint that runs a forward again stops early.
+
+    When the last tensor that the backward needs is at hand, it stops by an exception while the op that
+    would use that tensor saves it (`_StopRecomputationError` in torch/utils/checkpoint.py): nothing has run
+    inside by then but the detaching of what was saved, and nothing was launched.
+    """
+    ops, nesting = attribution.ops, attribution.op_nesting
+    is_detach = np.array([name in ("aten::detach", "detach") for name in names], np.bool_)[ops.name]
+    inside = sum_upwards(np.ones(len(ops), np.int64), nesting.parent, nesting.depth) - 1
+    detaching = sum_upwards(is_detach.astype(np.int64), nesting.parent, nesting.depth) - is_detach
+    result: Mask = attribution.op_in_backward & (gpu_events == 0) & (inside > 0) & (detaching == inside)
     return result

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from tracekit.attribution.backward import backward_scopes, link_backward
+from tracekit.attribution.backward import (
+    backward_parents,
+    backward_scopes,
+    inherited,
+    link_backward,
+    runs_in_backward,
+)
 from tracekit.attribution.blocks import Block, find_blocks
 from tracekit.attribution.intervals import (
     NOBODY,
@@ -14,6 +21,7 @@ from tracekit.attribution.intervals import (
     Nesting,
     has_ancestor,
     innermost,
+    is_within,
     is_within_same,
     nest,
     sum_upwards,
@@ -36,6 +44,7 @@ __all__ = [
     "find_blocks",
     "has_ancestor",
     "innermost",
+    "is_within",
     "is_within_same",
     "nest",
     "sum_upwards",
@@ -53,8 +62,12 @@ class Attribution:
     op_scope: Ints  # innermost scope of each op
     op_pass: Ints
     op_backward_scope: Ints  # scope whose forward each op differentiates; of ops outside all scopes
+    op_in_backward: Mask  # runs an autograd node or in one; within a scope: is run again
     has_backward: bool  # any op of the trace is known to differentiate another
     scope_pass: Ints
+    scope_backward_pass: Ints  # pass of the forward that a scope's backward differentiates
+    scope_backward_parent: Ints  # the scope above; for what is run again, who called the checkpoint
+    scope_backward_depth: Ints
     regions: Intervals
     region_nesting: Nesting
     gpu_launch: Ints  # per GPU event, into trace.launches
@@ -83,7 +96,6 @@ class Attribution:
 def attribute(trace: Trace) -> Attribution:
     """Joins the tables of `trace`: by correlation on the way to the CPU, by enclosing intervals there."""
     tree = find_modules(trace)
-    passes = find_passes(tree, trace.processes)
     scopes = tree.scopes
     is_op = ~tree.is_scope_op
     kept = take(trace.ops, is_op)
@@ -98,7 +110,15 @@ def attribute(trace: Trace) -> Attribution:
     launch = launch_of_gpu_events(trace)
     op_scope = innermost(tree.nesting, ops.thread, ops.start, ops.end)
     link = link_backward(trace, ops, op_nesting)
-    op_backward_scope = backward_scopes(link, op_nesting, op_scope)
+    op_backward_scope = backward_scopes(trace.names, ops, link, op_nesting, op_scope)
+    op_in_backward = runs_in_backward(trace.names, ops, op_nesting)
+    scope_op = innermost(op_nesting, scopes.thread, scopes.start, scopes.end)
+    scope_in_backward = _of_op(op_in_backward, False, scope_op)
+    passes = find_passes(tree, trace.processes, scope_in_backward)
+    scope_pass = passes.containing(scopes, np.ones(len(scopes), np.bool_), scope_in_backward)
+    backward_parent, backward_depth = backward_parents(
+        tree.nesting.parent, _of_op(op_backward_scope, NOBODY, scope_op)
+    )
     launches = trace.launches
     launched = np.flatnonzero(launch != NOBODY)
     at = launch[launched]
@@ -115,7 +135,9 @@ def attribute(trace: Trace) -> Attribution:
     gpu_backward_scope[is_backward] = op_backward_scope[gpu_op[is_backward]]
     gpu_pass = np.full(len(launch), NOBODY, np.int64)
     gpu_pass[launched] = passes.containing(
-        launches.thread[at], launches.start[at], launches.end[at], gpu_scope[launched] != NOBODY
+        Intervals(launches.name[at], launches.thread[at], launches.start[at], launches.end[at]),
+        gpu_scope[launched] != NOBODY,
+        _of_op(op_in_backward, False, gpu_op[launched]),
     )
     return Attribution(
         tree=tree,
@@ -124,9 +146,13 @@ def attribute(trace: Trace) -> Attribution:
         op_nesting=op_nesting,
         op_scope=op_scope,
         op_backward_scope=op_backward_scope,
+        op_in_backward=op_in_backward,
         has_backward=bool(np.any(link != NOBODY)),
-        op_pass=passes.containing(ops.thread, ops.start, ops.end, op_scope != NOBODY),
-        scope_pass=passes.containing(scopes.thread, scopes.start, scopes.end, np.ones(len(scopes), np.bool_)),
+        op_pass=passes.containing(ops, op_scope != NOBODY, op_in_backward),
+        scope_pass=scope_pass,
+        scope_backward_pass=inherited(scope_pass, backward_parent),
+        scope_backward_parent=backward_parent,
+        scope_backward_depth=backward_depth,
         regions=regions,
         region_nesting=region_nesting,
         gpu_launch=launch,
@@ -136,3 +162,8 @@ def attribute(trace: Trace) -> Attribution:
         gpu_pass=gpu_pass,
         gpu_region=around_launch(region_nesting),
     )
+
+
+def _of_op(column: Any, default: Any, op: Ints) -> Any:
+    """The value that `column` has for each op, `default` where there is none."""
+    return np.append(column, np.array([default], column.dtype))[op]

@@ -9,17 +9,23 @@ the next number; ops that create no node, or call the one that does, carry the s
 An arrow knows the thread, which a sequence number does not, but only a point in time on it: it is believed
 unless the ops found at its ends carry different sequence numbers. What neither links stays unlinked, as
 `AccumulateGrad` does, which adds to the gradient of a parameter and differentiates no op.
+
+Checkpointing runs a part of the forward again within a backward. That is forward work of its modules; its
+own backward stands below whoever called the checkpoint, since that is where the first run stood.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from tracekit.attribution.intervals import NOBODY, Mask, Nesting, innermost
+from tracekit.attribution.intervals import NOBODY, Mask, Nesting, has_ancestor, innermost
 from tracekit.attribution.lookup import last_no_later
 from tracekit.trace import NO_ID, Flows, Ints, Ops, Trace
 
 _ENGINE_PREFIX = "autograd::engine::evaluate_function: "
+_ACCUMULATES = "torch::autograd::AccumulateGrad"  # with its hooks: reducers, optimizers that run in them
 _MOST_VOTES = 1_000_000  # pairs of threads that have a number in common: bounds what a hostile trace costs
 
 
@@ -56,21 +62,56 @@ def link_backward(trace: Trace, ops: Ops, nesting: Nesting) -> Ints:
     return link
 
 
-def backward_scopes(link: Ints, nesting: Nesting, op_scope: Ints) -> Ints:
+def runs_in_backward(names: Sequence[str], ops: Ops, nesting: Nesting) -> Mask:
+    """Whether each op runs an autograd node, or in one: as its backward, or as forward work run again."""
+    is_engine = np.array([name.startswith(_ENGINE_PREFIX) for name in names], np.bool_)
+    is_node = (ops.forward_thread > 0) | is_engine[ops.name]
+    return is_node | has_ancestor(is_node, nesting.parent)
+
+
+def backward_scopes(names: Sequence[str], ops: Ops, link: Ints, nesting: Nesting, op_scope: Ints) -> Ints:
     """For each op the scope whose forward it differentiates, by the innermost linked op around it.
 
     `NOBODY` for an op that runs in a scope itself: recomputation is forward work. A forward op outside all
     scopes that is itself nested in a backward op (the second backward of `create_graph=True`, say) leads on
-    to what that one differentiates.
+    to what that one differentiates, and so does one of a checkpoint's own backward; but not what adds up
+    the gradients of parameters there.
     """
     count = len(link)
     in_scope = op_scope != NOBODY
-    step = np.where(link != NOBODY, link, nesting.parent)
+    accumulates = np.array([name.endswith(_ACCUMULATES) for name in names], np.bool_)[ops.name]
+    step = np.where(link != NOBODY, link, np.where(accumulates, NOBODY, nesting.parent))
     leads_to = np.append(np.where(in_scope, np.arange(count), np.where(step == NOBODY, count, step)), count)
     while not np.array_equal(further := leads_to[leads_to], leads_to):
         leads_to = further
     scope = np.where(in_scope, NOBODY, np.append(op_scope, NOBODY)[leads_to[:count]])
     return np.asarray(scope, np.int64)
+
+
+def backward_parents(parent: Ints, around: Ints) -> tuple[Ints, Ints]:
+    """Parents and depths of scopes for sums over the backward, as `sum_upwards` takes them.
+
+    `parent`: the scope around each; `around`: the scope whose forward the op around it differentiates. A
+    scope without a parent that is in no backward has none here either. (No circle: what is differentiated
+    started earlier.)
+    """
+    parent = np.where(parent != NOBODY, parent, around)
+    depth = np.zeros(len(parent), np.int64)
+    ancestor = parent.copy()
+    pending = np.flatnonzero(ancestor != NOBODY)
+    while len(pending):
+        depth[pending] += 1
+        ancestor[pending] = parent[ancestor[pending]]
+        pending = pending[ancestor[pending] != NOBODY]
+    return parent, depth
+
+
+def inherited(values: Ints, parent: Ints) -> Ints:
+    """Each scope's own value or, where it is `NOBODY`, that of the nearest scope above that has one."""
+    leads_to = np.where((values == NOBODY) & (parent != NOBODY), parent, np.arange(len(values)))
+    while not np.array_equal(further := leads_to[leads_to], leads_to):
+        leads_to = further
+    return np.asarray(values[leads_to], np.int64)
 
 
 def _ends_of_arrows(flows: Flows, ops: Ops, nesting: Nesting) -> tuple[Ints, Ints]:

@@ -113,7 +113,12 @@ def has_ancestor(flag: Mask, parent: Ints) -> Mask:
 
 def is_within_same(label: Ints, parent: Ints) -> Mask:
     """Whether any interval that encloses this one has the same label: a call within itself."""
-    return _any_ancestor(parent, lambda inner, ancestor: label[ancestor] == label[inner])
+    return is_within(label, label, parent)
+
+
+def is_within(wanted: Ints, label: Ints, parent: Ints) -> Mask:
+    """Whether any interval that encloses this one has the label that this one wants."""
+    return _any_ancestor(parent, lambda inner, ancestor: label[ancestor] == wanted[inner])
 
 
 def _any_ancestor(parent: Ints, holds: Callable[[Ints, Ints], Mask]) -> Mask:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tracekit.attribution.intervals import NOBODY, Mask, innermost, nest
+from tracekit.attribution.lookup import last_no_later
 from tracekit.attribution.modules import ModuleTree, take
 from tracekit.trace import Intervals, Ints
 
@@ -16,8 +17,8 @@ class Passes:
     """The scopes of the passes, in the order of time, all of them of one process.
 
     With `explicit` scopes around passes, what is launched within one belongs to it. Without, that is what
-    modules launch: on the root's thread from one call of the root to the next, elsewhere while the root
-    runs. (What a backward pass recomputes later, on its own thread, belongs to none.)
+    modules launch: on a thread that calls the root from one call to the next, elsewhere while the root
+    runs. What a backward pass runs again belongs to none, on whichever thread.
     """
 
     scopes: Intervals
@@ -27,25 +28,33 @@ class Passes:
     def __len__(self) -> int:
         return len(self.scopes)
 
-    def containing(self, thread: Ints, start: Ints, end: Ints, in_module: Mask) -> Ints:
-        """The pass of each interval, `NOBODY` outside all; `in_module`: it lies inside a module's scope."""
+    def containing(self, intervals: Intervals, in_module: Mask, in_backward: Mask) -> Ints:
+        """The pass of each interval, `NOBODY` outside all.
+
+        `in_module`: it lies inside a module's scope; `in_backward`: in an autograd node.
+        """
+        thread, start = intervals.thread, intervals.start
         if not len(self):
             return np.full(len(start), NOBODY, np.int64)
         scopes = self.scopes
-        own_thread = innermost(nest(scopes), thread, start, end)
+        around = innermost(nest(scopes), thread, start, intervals.end)
         latest = np.searchsorted(scopes.start, start, side="right") - 1
         same_process = self.process_of_thread[thread] == self.process_of_thread[scopes.thread[0]]
         runs = (latest != NOBODY) & (start <= scopes.end[latest]) & same_process
+        while_running = np.where(runs, latest, NOBODY)
         if self.explicit:
-            return np.where(own_thread != NOBODY, own_thread, np.where(runs, latest, NOBODY))
-        on_root_thread = (latest != NOBODY) & (thread == scopes.thread[0])
-        return np.where(in_module & (on_root_thread | runs), latest, NOBODY)
+            return np.where(around != NOBODY, around, while_running)
+        before = last_no_later((scopes.thread,), scopes.start, (thread,), start)
+        on_own_thread = np.where(around != NOBODY, around, np.where(in_backward, NOBODY, before))
+        found = np.where(before != NOBODY, on_own_thread, while_running)
+        return np.where(in_module, found, NOBODY)
 
 
-def find_passes(tree: ModuleTree, process_of_thread: Ints) -> Passes:
+def find_passes(tree: ModuleTree, process_of_thread: Ints, in_backward: Mask) -> Passes:
     """Capture's own scopes around passes, else the calls of the root.
 
-    The root is the outermost module with the most descendants, on the thread that calls it first.
+    The root is the outermost module with the most descendants, in the process that calls it first. A call
+    of it `in_backward` (per scope: it lies in an autograd node) is run again and is no pass.
     """
     if len(tree.forwards):
         return Passes(_by_time(tree.forwards), process_of_thread, True)
@@ -55,8 +64,10 @@ def find_passes(tree: ModuleTree, process_of_thread: Ints) -> Passes:
     descendants = _descendants(tree)
     root = max(roots, key=lambda index: descendants[index])
     is_call = (tree.module == root) & (tree.nesting.parent == NOBODY)
-    calls = _by_time(take(tree.scopes, is_call))
-    return Passes(take(calls, calls.thread == calls.thread[0]), process_of_thread, False)
+    first_runs = is_call & ~in_backward
+    calls = _by_time(take(tree.scopes, first_runs if first_runs.any() else is_call))
+    process = process_of_thread[calls.thread]
+    return Passes(take(calls, process == process[0]), process_of_thread, False)
 
 
 def _by_time(intervals: Intervals) -> Intervals:
