@@ -13,6 +13,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from tracekit.capture.counting import counting
+from tracekit.capture.modes import scenario
+from tracekit.capture.record import Plan, capture_scenario
+from tracekit.capture.workload import Workload
 
 
 class Borrowing(nn.Module):
@@ -84,3 +87,21 @@ def test_the_model_is_afterwards_as_it_was() -> None:
     with pytest.raises(ZeroDivisionError), counting(model):
         raise ZeroDivisionError
     assert [dict(module.__dict__) for module in model.modules()] == before
+
+
+def test_parametrized_weights_are_counted_by_a_capture(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(4, 8)))
+    work = Workload(
+        model=model,
+        name="toy",
+        args=(torch.ones(2, 4),),
+        inputs={},
+        settings={},
+        dtype=torch.float32,
+        device=torch.device("cpu"),
+        batch_size=2,
+        sequence_length=None,
+    )
+    metadata = capture_scenario(scenario(work, "forward"), tmp_path / "t.json.gz", Plan(), options={})
+    assert metadata["notes"] == []
+    assert metadata["phases"][0]["module_flops"]["1"] == 2 * 2 * 4 * 8

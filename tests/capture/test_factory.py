@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from tracekit.capture.cli import main
 from tracekit.capture.errors import CaptureError
 from tracekit.capture.factory import workload_from_factory
 
@@ -164,3 +165,26 @@ def test_a_model_that_is_spread_over_devices_is_not_moved(monkeypatch: pytest.Mo
     monkeypatch.setattr(nn.Module, "hf_device_map", {"linear": 0, "": "cpu"}, raising=False)
     monkeypatch.setattr(nn.Module, "to", lambda *args: pytest.fail("moved"))
     assert make("one_tensor").device == CPU
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--num-layers", "2"],
+        ["--batch-size", "7"],
+        ["--seq-len", "7"],
+        ["--attn-implementation", "eager"],
+        ["--quantization", "torchao"],
+        ["--device-map", "auto"],
+        ["--random-weights"],
+    ],
+)
+def test_what_only_transformers_models_have_is_refused(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main(["--factory", "a:b", *arguments, "-o", "t.json.gz"])
+    assert exit_info.value.code == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"{arguments[0]} is not for --factory" in error

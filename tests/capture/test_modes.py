@@ -19,6 +19,7 @@ from tracekit.capture.errors import CaptureError
 from tracekit.capture.modes import loss_of, scenario
 from tracekit.capture.workload import Workload
 
+from .tiny import config_file
 from .traces import Trace, read_trace
 
 
@@ -211,6 +212,25 @@ def decoder(cache_name: str) -> nn.Module:
     parameters = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names]
     Decoder.forward.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return Decoder()
+
+
+@pytest.mark.parametrize(("name", "tokens"), [("whisper", 1), ("t5", 11)])
+def test_a_decoder_behind_an_encoder_starts_with_one_token(tmp_path: Path, name: str, tokens: int) -> None:
+    """Whisper hears, and so reads nothing; T5 reads the prompt with its encoder."""
+    config_file(tmp_path, name)
+    trace = captured(tmp_path, tmp_path / "t.json.gz", name, "--mode", "prefill", "--seq-len", "11")
+    shapes = {row["name"]: row["shape"] for row in trace.metadata["inputs"]}
+    assert shapes["decoder_input_ids"] == [1, 1]
+    assert trace.metadata["sequence_length"] == trace.metadata["phases"][0]["tokens"] == tokens
+
+
+def test_use_cache_may_be_among_any_keywords(tmp_path: Path) -> None:
+    config_file(tmp_path, "llava")
+    arguments = ["--mode", "generate", "--seq-len", "8", "--new-tokens", "2", "--passes", "1"]
+    trace = captured(tmp_path, tmp_path / "t.json.gz", "llava", *arguments)
+    prompt = trace.metadata["phases"][1]["cache_length"]
+    decodes = [(query, key) for query, key in attention_lengths(trace) if query == 1]
+    assert decodes == [(1, prompt + 1)] * 2 + [(1, prompt + 2)] * 2
 
 
 @pytest.mark.parametrize("cache_name", ["cache", "past_key_values", "cache_params"])

@@ -198,6 +198,60 @@ def test_a_loop_that_ends_within_the_warm_up_is_told_so(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("warmup", [1, 3])
+def test_a_loop_that_ends_with_the_warm_up_is_told_so_too(tmp_path: Path, warmup: int) -> None:
+    model, path = Toy(), tmp_path / "t.json.gz"
+
+    def loop() -> None:
+        with capture(model, path, warmup=warmup) as c:
+            for _ in range(warmup):
+                model(X)
+                c.step()
+
+    with pytest.raises(CaptureError, match=r"ended within the warm-up.*warm up less"):
+        loop()
+    assert "forward" not in model.__dict__
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize(("iterations", "warmup", "whole"), [(4, 3, 1), (5, 3, 2), (2, 0, 2)])
+def test_a_step_that_is_not_ended_is_none(
+    tmp_path: Path, iterations: int, warmup: int, whole: int, fails: bool
+) -> None:
+    model, path = Toy(), tmp_path / "t.json.gz"
+
+    def loop() -> None:
+        with capture(model, path, warmup=warmup) as c:
+            for _ in range(iterations):
+                model(X)
+                c.step()
+            model.fails = fails
+            if fails:
+                model(X)
+
+    if fails:
+        with pytest.raises(ZeroDivisionError):
+            loop()
+    else:
+        loop()
+    trace = read_trace(path)
+    assert len(steps_in(trace)) == whole + 1  # the range of the step that never was
+    assert trace.metadata["steps"] == whole
+    report = analyze(path)
+    assert report.time.steps == whole
+    assert report.flops.matrix_per_step == 128 + 512  # 2·2·4·8, and twice 2·2·8·8
+
+
+def test_a_capture_is_used_once(tmp_path: Path) -> None:
+    model = Toy()
+    session = capture(model, tmp_path / "t.json.gz")
+    with session:
+        model(X)
+    with pytest.raises(CaptureError, match="used before"), session:
+        pass
+
+
 def test_the_error_of_the_loop_goes_before_that_of_the_disk(tmp_path: Path) -> None:
     folder = tmp_path / "gone"
     folder.mkdir()

@@ -62,7 +62,7 @@ def analyze(
     timed = on_cpu or any(one.kernels for one in passes)
     phase_rows = headline.phase_rows(captured, phases, passes, pass_flops, timed)
     main = next((row for row in phase_rows if row.name == main_phase(phases, passes)), None)
-    steps = find_steps(trace, attribution, costs)
+    steps = find_steps(trace, attribution, costs, captured.whole_steps)
     time = headline.time_of(trace, captured, passes, main, steps)
     flops = headline.flops_of(costs, pass_flops, passes, time, main, steps, timed)
     knows_flops = pass_flops.knows_modules

@@ -52,6 +52,7 @@ class Captured:
     pass_phases: tuple[str | None, ...]  # by the number in the name of the pass's scope
     latencies_us: tuple[float, ...]  # of the only phase
     step_latencies_us: tuple[float, ...]
+    whole_steps: int | None  # how many of the steps were ended by the loop; None: all
     batch_size: int | None
     memory: Memory
     module_memory: Mapping[int, ModuleMemory]
@@ -66,6 +67,7 @@ def read_captured(metadata: Mapping[str, Any]) -> Captured:
         pass_phases=tuple(map(as_text, as_list(stored.get("pass_phases")))),
         latencies_us=as_durations(stored.get("latencies_us")),
         step_latencies_us=as_durations(stored.get("step_latencies_us")),
+        whole_steps=as_count(stored.get("steps")),
         batch_size=as_count(stored.get("batch_size")),
         memory=_memory(as_object(stored.get("memory"))),
         module_memory={

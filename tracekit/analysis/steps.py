@@ -22,8 +22,8 @@ class Steps:
     matrix_flops: int | None  # median; None where the trace has no shapes
 
 
-def find_steps(trace: Trace, attribution: Attribution, costs: OpCosts) -> Steps:
-    """The steps of the process that has the first one.
+def find_steps(trace: Trace, attribution: Attribution, costs: OpCosts, whole: int | None = None) -> Steps:
+    """The steps of the process that has the first one; only the first `whole` if not all were ended.
 
     A step lasts from the start of its region to the later of its end and the end of the last GPU event that
     was launched in that time, by any thread of the process: backward has a thread of its own.
@@ -35,7 +35,9 @@ def find_steps(trace: Trace, attribution: Attribution, costs: OpCosts) -> Steps:
         return Steps(0, None, None)
     at = at[np.argsort(regions.start[at], kind="stable")]
     process = trace.processes[regions.thread[at]]
-    at = at[process == process[0]]
+    at = at[process == process[0]][:whole]
+    if not len(at):
+        return Steps(0, None, None)
     start, end = regions.start[at], regions.end[at]
 
     def step_of(thread: Ints, moment: Ints) -> Ints:

@@ -11,6 +11,28 @@ _MODES = ("forward", "prefill", "decode", "generate", "train")
 _COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 
 
+# What describes a model that transformers builds, and the inputs that are made up for it.
+_NOT_OF_A_FACTORY = (
+    *("random_weights", "num_layers", "batch_size", "seq_len"),
+    *("attn_implementation", "quantization", "device_map"),
+)
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """The arguments in `argv`; exits with 2 after one line on stderr where they are wrong or contradict."""
+    arguments = parser()
+    options = arguments.parse_args(argv)
+    if options.factory:
+        for name in _NOT_OF_A_FACTORY:
+            if getattr(options, name) not in (None, False):
+                flag = "--" + name.replace("_", "-")
+                arguments.error(f"{flag} is not for --factory, whose function makes the model and its inputs")
+    else:
+        options.batch_size = options.batch_size or 1
+        options.seq_len = options.seq_len or 128
+    return options
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser; what is wrong with arguments is one line on stderr and exit code 2."""
     parser = _Parser(
@@ -46,8 +68,8 @@ def _add_workload(group: argparse._ArgumentGroup) -> None:
         help="forward (default); prefill: a prompt into an empty cache; decode: one token after a filled "
         "cache; generate: both; train: forward, backward, optimizer",
     )
-    group.add_argument("--batch-size", type=_at_least(1), default=1, metavar="N", help="default: 1")
-    group.add_argument("--seq-len", type=_at_least(1), default=128, metavar="N", help="default: 128 tokens")
+    group.add_argument("--batch-size", type=_at_least(1), metavar="N", help="default: 1")
+    group.add_argument("--seq-len", type=_at_least(1), metavar="N", help="default: 128 tokens")
     group.add_argument(
         "--cache-len",
         type=_at_least(1),

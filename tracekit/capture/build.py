@@ -26,7 +26,7 @@ from tracekit.capture.configuration import (
 )
 from tracekit.capture.errors import CaptureError, failures_named, one_line
 from tracekit.capture.images_in_text import images_in_text_inputs
-from tracekit.capture.inputs import forward_parameters, made_up_inputs
+from tracekit.capture.inputs import made_up_inputs, takes
 from tracekit.capture.layers import shortened
 from tracekit.capture.own_inputs import OwnInputs, read_inputs
 from tracekit.capture.placement import (
@@ -204,13 +204,11 @@ def _loaded(
 
 def _settings(model: Any) -> dict[str, object]:
     """No cache of keys and values, which a pass without a next one has no use for."""
-    parameters = forward_parameters(model)
-    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     try:
         has_cache = hasattr(text_config(model.config), "use_cache")
     except CaptureError:  # there is no text
         has_cache = False
-    return {"use_cache": False} if has_cache and (takes_any or "use_cache" in parameters) else {}
+    return {"use_cache": False} if has_cache and takes(model, "use_cache") else {}
 
 
 def _check_dtype(dtype: torch.dtype, device: torch.device) -> None:

@@ -9,14 +9,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tracekit.capture.arguments import parser
+from tracekit.capture.arguments import parse
 from tracekit.capture.errors import CaptureError, one_line
 from tracekit.capture.writer import check_destination
 
 
 def main(argv: list[str] | None = None) -> int:
     """Capture what `argv` asks for; 0, or 2 after one line on stderr."""
-    options = parser().parse_args(argv)
+    options = parse(argv)
     try:
         print(_capture(options))
     except CaptureError as error:

@@ -134,6 +134,12 @@ def forward_parameters(model: nn.Module) -> Mapping[str, inspect.Parameter]:
     return dict(list(inspect.signature(type(model).forward).parameters.items())[1:])
 
 
+def takes(model: nn.Module, name: str) -> bool:
+    """Whether the model's `forward` takes a keyword argument `name`, or any."""
+    parameters = forward_parameters(model)
+    return name in parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+
+
 def images(draw: Draw, config: Any, batch_size: int) -> torch.Tensor:
     """(batch, channels, height, width), or (batch, frames, channels, height, width) for a video model."""
     vision = vision_config(config)

@@ -40,6 +40,7 @@ def describe(
     module_memory: Mapping[int, Mapping[str, int]] | None = None,
     telemetry: Mapping[str, object] | None = None,
     warmup: int,
+    steps: int | None = None,
     options: Mapping[str, object],
     cuda_graph: bool = False,
     error: str | None = None,
@@ -47,7 +48,8 @@ def describe(
 ) -> dict[str, Any]:
     """Everything that goes under the trace's `tracekit` key.
 
-    `phases` are made by `phase_row`; `dtype` None: that of most of the model's parameters.
+    `phases` are made by `phase_row`; `dtype` None: that of most of the model's parameters. `steps`: how
+    many `ProfilerStep` ranges are whole; None where all are.
     """
     config: Any = getattr(model, "config", None)
     rows = module_table(model)
@@ -72,6 +74,7 @@ def describe(
         "pass_phases": list(pass_phases),
         "warmup": warmup,
         "passes": len(pass_phases) or None,
+        "steps": steps,
         "memory": dict(memory or {}),
         "module_memory": None
         if module_memory is None

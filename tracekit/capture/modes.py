@@ -7,7 +7,6 @@ between them, outside of everything that is timed. Knows models and caches, no p
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,13 +17,14 @@ from torch import nn
 
 from tracekit.capture.build import Workload
 from tracekit.capture.errors import CaptureError, failures_named
+from tracekit.capture.inputs import forward_parameters, takes
 
 MODES = ("forward", "prefill", "decode", "generate", "train")
 OPTIMIZERS = ("adamw", "sgd", "none")
 
 # What models of transformers call the cache, as an argument and in what they return: today, before 5.24, and
 # those with nothing but a state.
-_CACHE_NAMES = ("cache", "past_key_values", "cache_params")
+_CACHE_NAMES = ("cache", "past_key_values", "cache_params", "state")
 
 
 @dataclass(frozen=True)
@@ -158,10 +158,10 @@ class _Decoder:
     """A generating model: runs its prompt, and then single tokens with the cache that it returned."""
 
     def __init__(self, work: Workload) -> None:
-        self._forward_names = _parameter_names(work.model)
+        self._forward_names = frozenset(forward_parameters(work.model))
         name = type(work.model).__name__
         self._cache_name = next((each for each in _CACHE_NAMES if each in self._forward_names), "")
-        if not self._cache_name or "use_cache" not in self._forward_names:
+        if not self._cache_name or not takes(work.model, "use_cache"):
             raise CaptureError(
                 f"--mode prefill, decode and generate need a model with a cache: {name} has none, "
                 "use --mode forward or train"
@@ -171,10 +171,12 @@ class _Decoder:
             raise CaptureError(f"{name} has no {self._token_name} among its inputs, so it cannot decode")
         # What generation asks for: the logits of the last position only.
         last_only = {"logits_to_keep": 1} if "logits_to_keep" in self._forward_names else {}
-        inputs = dict(work.inputs)
+        inputs, length = dict(work.inputs), work.sequence_length
         if self._token_name == "decoder_input_ids":
             inputs[self._token_name] = self._tokens(work)[:, :1]  # generation starts from a single one
-        self.work = replace(work, inputs=inputs, settings={**work.settings, "use_cache": True, **last_only})
+            length = length if "input_ids" in inputs else 1  # an encoder's text, if it reads any
+        settings = {**work.settings, "use_cache": True, **last_only}
+        self.work = replace(work, inputs=inputs, settings=settings, sequence_length=length)
 
     @property
     def prompt_length(self) -> int:
@@ -283,7 +285,3 @@ def floating_tensors(value: object) -> Iterator[torch.Tensor]:
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from floating_tensors(inner)
-
-
-def _parameter_names(model: nn.Module) -> frozenset[str]:
-    return frozenset(inspect.signature(model.forward).parameters)

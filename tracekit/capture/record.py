@@ -65,7 +65,9 @@ def capture_scenario(
     with failures_named(f"running {work}"), steady(device, learns=scenario.learns):
         if plan.count_flops:
             try:
-                counts = count_round(scenario, on_step)
+                # In inference mode the counter cannot follow parametrized weights.
+                with torch.inference_mode(False), torch.set_grad_enabled(scenario.learns):
+                    counts = count_round(scenario, on_step)
             except Exception as error:  # what the counter cannot do is no reason to have no trace
                 notes.append(f"FLOPs were not counted: {type(error).__name__}: {one_line(str(error))}")
         if plan.compile_mode is not None:

@@ -34,12 +34,16 @@ class Capture:
     def __init__(self, path: Path, steps: Callable[[Capture], Generator[None, None, None]]) -> None:
         self._path = path
         self._steps: Generator[None, None, None] | None = steps(self)
+        self._has_begun = False
         self.is_recording = False
         """Whether the profiler is on: not yet during warm-up, no longer after the last step."""
         self.metadata: dict[str, Any] | None = None
         """What went into the file beside the trace (before anything was redacted), once it is written."""
 
     def __enter__(self) -> Capture:
+        if self._has_begun:
+            raise CaptureError(f"{self._path}: this capture was used before: call capture() for another")
+        self._has_begun = True
         self._go_on()
         return self
 
@@ -131,6 +135,7 @@ def capture(
         latencies = _Latencies(device)
         recorder = Recorder(device.type == "cuda", with_stack=with_stack, all_threads=True)
         error: BaseException | None = None
+        completed = 0  # recorded steps that step() has ended
         before = gpu_states(device)
         try:
             with allocator_peak(device) as memory:
@@ -154,9 +159,12 @@ def capture(
                     for number in count() if steps is None else range(steps):
                         with step_range(number):
                             yield
+                        completed = number + 1
                     synchronize(device)
                 except _LoopEnded:
                     synchronize(device)
+                    if warmup and not completed and not any(scoped.called):
+                        raise  # it ended with the last step of the warm-up
                 except BaseException as failure:
                     error = failure
         finally:
@@ -175,6 +183,7 @@ def capture(
             telemetry={"before": before, "after": gpu_states(device)},
             error=None if error is None else f"{type(error).__name__}: {one_line(str(error))}",
             warmup=warmup,
+            steps=completed,
             options={"scopes": scopes, "warmup": warmup, "steps": steps, "with_stack": with_stack},
         )
         try:

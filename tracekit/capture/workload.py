@@ -43,7 +43,9 @@ class Workload:
             return f"{name} on the inputs it was given"
         if self.sequence_length is None:
             return f"{name} on a batch of {self.batch_size}"
-        positions = getattr(getattr(self.model, "config", None), "max_position_embeddings", None)
+        config = getattr(self.model, "config", None)
+        positions = getattr(config, "max_position_embeddings", None)
+        positions = getattr(config, "max_target_positions", None) if positions is None else positions
         is_beyond = isinstance(positions, int) and 0 < positions < self.sequence_length
         limit = f" (made for {positions} positions)" if is_beyond else ""
         unit = "tokens" if {"input_ids", "decoder_input_ids"} & self.inputs.keys() else "positions"
