@@ -32,13 +32,13 @@ class Model(nn.Module):
 DATA = [{"x": torch.ones(4)} for _ in range(16)]
 
 
-def run_trainer(model: nn.Module, callback: Any, folder: Path) -> None:
+def run_trainer(model: nn.Module, callback: Any, folder: Path, steps: int = 7) -> None:
     from transformers import Trainer, TrainingArguments
 
     arguments = TrainingArguments(
         output_dir=str(folder / "out"),
         per_device_train_batch_size=2,
-        max_steps=7,
+        max_steps=steps,
         report_to=[],
         use_cpu=True,
         save_strategy="no",
@@ -74,6 +74,33 @@ def test_transformers_trainer_whose_model_fails(tmp_path: Path) -> None:
     assert Counter(scope.rest for scope in trace.calls) == {"": 2, "layer": 1}
     assert trace.metadata["error"] == "ZeroDivisionError: told to"
     assert "forward" not in model.layer.__dict__
+
+
+@pytest.mark.parametrize("fails_in", [1, 2, 3])
+def test_transformers_trainer_whose_model_fails_in_the_warm_up(tmp_path: Path, fails_in: int) -> None:
+    """As one does whose batch is too large, and which its trainer then tries again with a smaller one."""
+    pytest.importorskip("accelerate")
+    from tracekit.capture.huggingface import CaptureCallback
+
+    model, path = Model(fails_in), tmp_path / "t.json.gz"
+    before = [dict(module.__dict__) for module in (model.layer,)]
+    callback = CaptureCallback(path, warmup=3, steps=1)
+    with pytest.raises(ZeroDivisionError):
+        run_trainer(model, callback, tmp_path)
+    assert [dict(module.__dict__) for module in (model.layer,)] == before
+    assert not path.exists()
+    run_trainer(model, callback, tmp_path)
+    assert Counter(scope.rest for scope in read_trace(path).calls) == {"": 1, "layer": 1}
+
+
+def test_a_training_that_is_shorter_than_the_warm_up_has_gone_well(tmp_path: Path) -> None:
+    pytest.importorskip("accelerate")
+    from tracekit.capture.huggingface import CaptureCallback
+
+    path = tmp_path / "t.json.gz"
+    with pytest.warns(UserWarning, match="ended within the warm-up"):
+        run_trainer(Model(), CaptureCallback(path, warmup=3), tmp_path, steps=2)
+    assert not path.exists()
 
 
 def run_lightning(model: Model, callback: Any, folder: Path) -> None:

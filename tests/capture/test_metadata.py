@@ -55,7 +55,7 @@ def test_the_predecessors_model_has_its_parameters() -> None:
     config = AutoConfig.from_pretrained(SAMPLES / "nemotron_nano_9b_v2.json")
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
-    rows = {row["path"]: row for row in module_table(model)}
+    rows = {row["path"]: row for row in module_table(list(model.named_modules()))}
     assert rows[""]["type"] == "NemotronHForCausalLM"
     assert rows[""]["parameters"] == 8_888_227_328
     assert rows[""]["dtype"] == "bfloat16"
@@ -67,7 +67,9 @@ def test_the_predecessors_model_has_its_parameters() -> None:
 def test_a_shared_parameter_counts_once_within_each_module_that_has_it() -> None:
     model = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
     model[1].weight = model[0].weight
-    assert [(row["parameters"], row["own_parameters"]) for row in module_table(model)] == [
+    assert [
+        (row["parameters"], row["own_parameters"]) for row in module_table(list(model.named_modules()))
+    ] == [
         (9, 0),
         (9, 9),
         (9, 9),
@@ -77,7 +79,11 @@ def test_a_shared_parameter_counts_once_within_each_module_that_has_it() -> None
 def test_dtype_is_that_of_most_of_a_modules_own_parameters() -> None:
     model = nn.Sequential(nn.Linear(2, 2).half(), nn.Linear(2, 3))
     model[0].scale = nn.Parameter(torch.ones(1))
-    assert [row["dtype"] for row in module_table(model)] == ["float32", "float16", "float32"]
+    assert [row["dtype"] for row in module_table(list(model.named_modules()))] == [
+        "float32",
+        "float16",
+        "float32",
+    ]
 
 
 def test_what_json_lacks() -> None:

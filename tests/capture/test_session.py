@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+import functools
+import gc
 import threading
+import weakref
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.profiler import ProfilerActivity, profile
 
 from tracekit.analysis import analyze
 from tracekit.capture import CaptureError, capture
@@ -275,14 +281,179 @@ def test_a_wrong_destination_or_choice_is_told_before_anything_runs(tmp_path: Pa
         capture(Toy(), tmp_path / "t.json.gz", warmup=-1)
 
 
-def test_two_captures_of_one_model_are_refused_and_the_first_goes_on(tmp_path: Path) -> None:
+def test_a_second_capture_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
+    """Of two profilers torch loses one, or the process."""
+    for model, other in ((Toy(),) * 2, (Toy(), Toy())):
+        with capture(model, tmp_path / "one.json.gz"):
+            with (
+                pytest.raises(CaptureError, match="another capture is at work"),
+                capture(other, tmp_path / "two.json.gz"),
+            ):
+                pass
+            model(X)
+        assert names(read_trace(tmp_path / "one.json.gz"))[""] == 1
+        assert not (tmp_path / "two.json.gz").exists()
+
+
+@pytest.mark.parametrize("warmup", [0, 1])
+def test_a_profiler_of_the_users_own_goes_on(tmp_path: Path, warmup: int) -> None:
     model = Toy()
-    with capture(model, tmp_path / "one.json.gz"):
-        with pytest.raises(CaptureError, match="a scope already"), capture(model, tmp_path / "two.json.gz"):
+    with profile(activities=[ProfilerActivity.CPU]) as theirs:
+        with (
+            pytest.raises(CaptureError, match="another profiler"),
+            capture(model, tmp_path / "t.json.gz", warmup=warmup),
+        ):
             pass
         model(X)
-    assert names(read_trace(tmp_path / "one.json.gz"))[""] == 1
-    assert not (tmp_path / "two.json.gz").exists()
+    events: Any = theirs.events()
+    assert "aten::addmm" in {event.name for event in events}
+    assert "forward" not in model.__dict__
+
+
+def test_a_profiler_of_the_models_own_ends_the_capture(tmp_path: Path) -> None:
+    class Profiled(Toy):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with profile(activities=[ProfilerActivity.CPU]):
+                return super().forward(x)
+
+    model = Profiled()
+    with pytest.raises((CaptureError, RuntimeError)), capture(model, tmp_path / "t.json.gz"):
+        model(X)
+    assert list(tmp_path.iterdir()) == []
+    assert "forward" not in model.__dict__
+    with capture(Toy(), tmp_path / "next.json.gz"):
+        pass
+
+
+def test_steps_may_end_within_inference_mode(tmp_path: Path) -> None:
+    model, path = Toy(), tmp_path / "t.json.gz"
+    with capture(model, path, warmup=3, steps=1) as c:
+        for _ in range(4):
+            with torch.inference_mode():
+                model(X)
+                c.step()
+    metadata = read_trace(path).metadata
+    assert metadata["phases"][0]["module_flops"] == {"0": 128 + 512, "1": 128, "2": 512}
+    assert torch.ones(2).sum() == 2
+
+
+def test_what_ends_a_loop_comes_through_as_it_is(tmp_path: Path) -> None:
+    batches = iter([X])
+
+    def loop() -> None:
+        with capture(Toy(), tmp_path / "t.json.gz") as c:
+            while True:
+                next(batches)
+                c.step()
+
+    with pytest.raises(StopIteration):
+        loop()
+    assert read_trace(tmp_path / "t.json.gz").metadata["error"] == "StopIteration: no message"
+
+
+def test_wrappers_that_are_laid_over_forward_do_no_harm(tmp_path: Path) -> None:
+    model, path = Toy(), tmp_path / "t.json.gz"
+    with capture(model, path, warmup=3, steps=1) as c:
+        inner = model.forward
+        model.forward = functools.wraps(inner)(lambda *args: inner(*args))  # type: ignore[method-assign]
+        for _ in range(4):
+            model(X)
+            c.step()
+    assert names(read_trace(path)) == {"": 1, "first": 1, "again": 2}
+    with capture(model, path):
+        model(X)
+    assert names(read_trace(path)) == {"": 1, "first": 1, "again": 2}
+
+
+def test_a_copy_of_the_model_is_none_of_its_calls(tmp_path: Path) -> None:
+    model, path = Toy(), tmp_path / "t.json.gz"
+    with capture(model, path):
+        model(X)
+        clone = copy.deepcopy(model)
+        clone(X)
+    assert names(read_trace(path)) == {"": 1, "first": 1, "again": 2}
+    with capture(clone, path):
+        clone(X)
+    assert names(read_trace(path)) == {"": 1, "first": 1, "again": 2}
+
+
+def test_replicas_run_their_own_weights(tmp_path: Path) -> None:
+    model = nn.Linear(2, 2, bias=False)
+    with capture(model, tmp_path / "t.json.gz"):
+        model(torch.ones(1, 2))
+        replica: Any = model._replicate_for_data_parallel()
+        replica._parameters = {"weight": torch.zeros(2, 2), "bias": None}
+        assert replica(torch.ones(1, 2)).abs().sum() == 0
+    assert "_replicate_for_data_parallel" not in model.__dict__
+
+
+def test_modules_that_come_and_go_do_not_change_the_table(tmp_path: Path) -> None:
+    model, path = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4)), tmp_path / "t.json.gz"
+    with capture(model, path, warmup=3, steps=1) as c:
+        for step in range(4):
+            model(X)
+            if step == 1:
+                model.insert(0, nn.Identity())  # behind the count, before the recording
+            if step == 3:
+                model.insert(0, nn.Dropout(0.0))
+            c.step()
+    trace = read_trace(path)
+    rows = {row["index"]: (row["path"], row["type"]) for row in trace.metadata["modules"]}
+    kinds = {1: ("0", "Identity"), 2: ("1", "Linear"), 3: ("2", "ReLU"), 4: ("3", "Linear")}
+    assert rows == {0: ("", "Sequential"), **kinds}
+    assert all(rows[int(scope.key)][0] == scope.rest for scope in trace.calls)
+    assert trace.metadata["phases"][0]["module_flops"] == {"0": 128, "2": 64, "3": 0, "4": 64}
+    assert "modules were added" in trace.metadata["notes"][0]
+
+
+class Odd(nn.Module):
+    """Holds a layer that nobody has initialized, and a configuration that cannot be told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.lazy = nn.Linear(4, 4), nn.LazyLinear(3)
+
+    @property
+    def config(self) -> Any:
+        def to_dict() -> Any:
+            raise ValueError("not to be told")
+
+        return SimpleNamespace(to_dict=to_dict)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.layer(x)
+        return y
+
+
+def test_odd_models_cost_no_trace(tmp_path: Path) -> None:
+    model, path = Odd(), tmp_path / "t.json.gz"
+    with capture(model, path):
+        model(X)
+    metadata = read_trace(path).metadata
+    assert metadata["model"]["config"] is None
+    assert metadata["notes"] == ["the configuration is left out: ValueError: not to be told"]
+    assert [row["parameters"] for row in metadata["modules"]] == [20, 20, 0]
+    assert analyze(path).time.passes == 1
+
+
+def test_a_capture_without_a_call_says_so(tmp_path: Path) -> None:
+    with capture(Toy(), tmp_path / "t.json.gz"):
+        pass
+    notes = read_trace(tmp_path / "t.json.gz").metadata["notes"]
+    assert notes == ["no call of the model itself was recorded"]
+
+
+def test_the_model_is_free_afterwards(tmp_path: Path) -> None:
+    model = Toy()
+    gone = weakref.ref(model)
+    with capture(model, tmp_path / "t.json.gz"):
+        model(X)
+    gc.disable()
+    try:
+        del model
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_threads_that_share_a_model_each_have_their_scopes(tmp_path: Path) -> None:

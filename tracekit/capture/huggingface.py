@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from tracekit.capture.session import Capture, capture
+from tracekit.capture.session import Capture, capture, end_of_training
 
 
 class CaptureCallback(TrainerCallback):  # type: ignore[misc]
@@ -32,6 +32,8 @@ class CaptureCallback(TrainerCallback):  # type: ignore[misc]
         return self._capture.metadata if self._capture else None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        if self._capture is not None:  # an earlier training ended with an error, of which nobody told
+            self._capture.end(RuntimeError("the training did not come to its end"))
         if getattr(state, "is_world_process_zero", True) and model is not None:
             self._capture = capture(model, self._path, **self._options).__enter__()
 
@@ -40,7 +42,8 @@ class CaptureCallback(TrainerCallback):  # type: ignore[misc]
             self._capture.step()
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.close()
+        if self._capture is not None:
+            end_of_training(self._capture)
 
     def close(self) -> None:
         """End the capture, if it has not ended."""

@@ -10,7 +10,7 @@ try:
 except ImportError:
     from pytorch_lightning import Callback
 
-from tracekit.capture.session import Capture, capture
+from tracekit.capture.session import Capture, capture, end_of_training
 
 
 class CaptureCallback(Callback):  # type: ignore[misc]
@@ -43,11 +43,9 @@ class CaptureCallback(Callback):  # type: ignore[misc]
             self._capture.step()
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-        self._end(None)
+        if self._capture is not None:
+            end_of_training(self._capture)
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
-        self._end(exception)
-
-    def _end(self, error: BaseException | None) -> None:
         if self._capture is not None:
-            self._capture.end(error)
+            self._capture.end(exception)

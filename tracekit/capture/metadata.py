@@ -13,9 +13,11 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from tracekit import __version__
 from tracekit.capture.counting import Counts
+from tracekit.capture.errors import one_line
 from tracekit.capture.scopes import Scoped
 
 SCHEMA = "tracekit.capture/1"
@@ -51,15 +53,18 @@ def describe(
     `phases` are made by `phase_row`; `dtype` None: that of most of the model's parameters. `steps`: how
     many `ProfilerStep` ranges are whole; None where all are.
     """
-    config: Any = getattr(model, "config", None)
-    rows = module_table(model)
+    rows = module_table(scoped.modules)
+    config, problem = _configuration(model)
+    notes = [*notes, *([problem] if problem else [])]
+    if [module for _, module in scoped.modules] != list(model.modules()):
+        notes.append("modules were added, removed or replaced meanwhile: the table is that of the beginning")
     metadata = {
         "schema": SCHEMA,
         **software(),
         "model": {
             "name": name,
             "class": type(model).__name__,
-            "config": config.to_dict() if hasattr(config, "to_dict") else None,
+            "config": config,
         },
         "modules": rows,
         "inputs": list(inputs),
@@ -140,15 +145,25 @@ def input_rows(args: Sequence[object], inputs: Mapping[str, object]) -> list[dic
     return rows
 
 
-def module_table(model: nn.Module) -> list[dict[str, Any]]:
-    """One row per module, in the order and under the paths of `model.named_modules()`.
+def _configuration(model: nn.Module) -> tuple[dict[str, Any] | None, str | None]:
+    """The model's configuration in types that JSON has, else None and what is wrong with it, if anything."""
+    try:
+        config: Any = getattr(model, "config", None)
+        plain: Any = plain_json(config.to_dict()) if hasattr(config, "to_dict") else None
+    except Exception as error:  # it is the user's own code
+        return None, f"the configuration is left out: {type(error).__name__}: {one_line(str(error))}"
+    return (plain, None) if isinstance(plain, dict) else (None, None)
+
+
+def module_table(modules: Sequence[tuple[str, nn.Module]]) -> list[dict[str, Any]]:
+    """One row per module, in the order and under the paths of `model.named_modules()`, which `modules` is.
 
     `parameters` counts a module's own and its children's, a parameter that is shared among them once;
     `own_parameters` only what hangs on the module itself. `dtype` is that of most of the parameters that
     the module holds itself or, if it holds none, of those in its children; None without any.
     """
     rows = []
-    for index, (path, module) in enumerate(model.named_modules()):
+    for index, (path, module) in enumerate(modules):
         own = list({id(p): p for p in module.parameters(recurse=False)}.values())
         every = list(module.parameters())
         rows.append(
@@ -156,18 +171,22 @@ def module_table(model: nn.Module) -> list[dict[str, Any]]:
                 "index": index,
                 "path": path,
                 "type": type(module).__name__,
-                "parameters": sum(p.numel() for p in every),
-                "own_parameters": sum(p.numel() for p in own),
+                "parameters": sum(map(_size, every)),
+                "own_parameters": sum(map(_size, own)),
                 "dtype": _dominant_dtype(own or every),
             }
         )
     return rows
 
 
+def _size(parameter: nn.Parameter) -> int:
+    return 0 if is_lazy(parameter) else parameter.numel()
+
+
 def _dominant_dtype(parameters: Sequence[nn.Parameter]) -> str | None:
     elements: Counter[torch.dtype] = Counter()
     for parameter in parameters:
-        elements[parameter.dtype] += parameter.numel()
+        elements[parameter.dtype] += _size(parameter)
     return dtype_name(elements.most_common(1)[0][0]) if elements else None
 
 

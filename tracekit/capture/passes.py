@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch.profiler import ProfilerActivity
@@ -89,14 +89,16 @@ class Clock:
     """Marks moments on `device`; the laps between them are read at the end, when all has run."""
 
     def __init__(self, device: torch.device) -> None:
+        self._device = device
         self._on_gpu = device.type == "cuda"
         self._marks: list[Any] = []
 
     def mark(self) -> None:
         if self._on_gpu:
             new_event: Callable[..., Any] = torch.cuda.Event
-            event = new_event(enable_timing=True)
-            event.record()
+            with torch.cuda.device(self._device):  # an event is of the current device
+                event = new_event(enable_timing=True)
+                event.record()
             self._marks.append(event)
         else:
             self._marks.append(time.perf_counter_ns())
@@ -117,8 +119,11 @@ class Recorder:
     allocated and freed.
 
     Raises:
-        CaptureError: this torch cannot trace the GPU.
+        CaptureError: this torch cannot trace the GPU, or another profiler or recorder is at work. A recorder
+            is, from when it is made until it is stopped.
     """
+
+    _current: ClassVar[Recorder | None] = None
 
     def __init__(
         self, on_gpu: bool, *, memory: bool = False, with_stack: bool = False, all_threads: bool = False
@@ -137,25 +142,50 @@ class Recorder:
             experimental_config=_all_threads() if all_threads else None,
         )
         self._state = "new"
+        if Recorder._current is not None or _a_profiler_runs():
+            raise CaptureError(
+                "another profiler or another capture is at work in this process: one at a time, please"
+            )
+        Recorder._current = self
 
     def prepare(self) -> None:
         """Switch the tracing of the GPU on; nothing is recorded yet."""
         if self._state == "new":
-            self._state = "prepared"
+            self._refuse_others()
             self.profiler.prepare_trace()
+            self._state = "prepared"
 
     def start(self) -> None:
         self.prepare()
-        self._state = "started"
+        self._refuse_others()
         self.profiler.start_trace()
+        self._state = "started"
 
     def stop(self) -> None:
-        """Stop recording; harmless when nothing is, or no longer."""
+        """Stop recording; harmless when nothing is, or no longer.
+
+        Raises:
+            CaptureError: somebody else has stopped it, so there is nothing to be had.
+        """
         state, self._state = self._state, "stopped"
+        if Recorder._current is self:
+            Recorder._current = None
         if state == "prepared":
             self.profiler.start_trace()  # the only way out of a prepared trace
         if state in ("prepared", "started"):
+            if not _a_profiler_runs():
+                raise CaptureError("the model's own code has used torch's profiler, which ended this one")
             self.profiler.stop_trace()
+
+    def _refuse_others(self) -> None:
+        # Of two, torch loses one or both, or the process.
+        if _a_profiler_runs():
+            raise CaptureError("torch's profiler is running already: end it before a capture records")
+
+
+def _a_profiler_runs() -> bool:
+    # torch keeps count of no more than one: the flag is off as soon as any profiler has ended.
+    return bool(getattr(torch.autograd.profiler, "_is_profiler_enabled", False))
 
 
 def _all_threads() -> Any:

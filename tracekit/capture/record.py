@@ -68,8 +68,12 @@ def capture_scenario(
                 # In inference mode the counter cannot follow parametrized weights.
                 with torch.inference_mode(False), torch.set_grad_enabled(scenario.learns):
                     counts = count_round(scenario, on_step)
-            except Exception as error:  # what the counter cannot do is no reason to have no trace
-                notes.append(f"FLOPs were not counted: {type(error).__name__}: {one_line(str(error))}")
+                failures = [one.failure for one in counts.values() if one.failure]
+            except Exception as error:  # what cannot be counted is no reason to have no trace
+                failures = [f"{type(error).__name__}: {one_line(str(error))}"]
+            if failures:
+                notes.append(f"FLOPs were not counted: {failures[0]}")
+                counts = None
         if plan.compile_mode is not None:
             compile_model: Callable[..., Any] = model.compile
             compile_model(mode=None if plan.compile_mode == "default" else plan.compile_mode)
@@ -169,7 +173,8 @@ def _scopes(
     """The scopes of the modules; of a replayed graph, which runs none of their code, the root's alone."""
     model = scenario.work.model
     if plan.cuda_graph:
-        yield Scoped((0,), (0,), (), bytearray([1])), lambda: module_scope(0, "")
+        modules = tuple(model.named_modules())
+        yield Scoped(modules, (0,), (0,), (), bytearray([1])), lambda: module_scope(0, "")
         return
     with module_scopes(model, which=plan.scopes) as scoped:
         yield scoped, nullcontext

@@ -62,8 +62,9 @@ def module_scope(index: int, path: str) -> Range:
 
 @dataclass(frozen=True)
 class Scoped:
-    """Which modules have a scope, by index in `model.named_modules()`, and which of them were called."""
+    """Which modules have a scope, by index in `modules`, and which of them were called."""
 
+    modules: tuple[tuple[str, nn.Module], ...]  # `model.named_modules()` as it was when the scopes went on
     indices: tuple[int, ...]
     callable: tuple[int, ...]  # those that have a forward, as a ModuleList has none
     compiled: tuple[int, ...]  # compiled regions: one scope each, none inside
@@ -93,9 +94,10 @@ def module_scopes(
         CaptureError: the model has scopes already, or `which` is no choice (see `chosen_modules`).
     """
     closed = {id(inner) for module in model.modules() if _is_closed(module) for inner in _inside(module)}
-    modules = list(model.named_modules())
+    modules = tuple(model.named_modules())
     chosen = [index for index in chosen_modules(model, which) if id(modules[index][1]) not in closed]
     scoped = Scoped(
+        modules=modules,
         indices=tuple(chosen),
         callable=tuple(index for index in chosen if _has_forward(modules[index][1])),
         compiled=tuple(
@@ -106,6 +108,7 @@ def module_scopes(
         called=bytearray(len(modules)),
     )
     undo: list[Callable[[], None]] = []
+    live = [True]
     try:
         for index in chosen:
             path, module = modules[index]
@@ -115,9 +118,10 @@ def module_scopes(
             opened: Callable[[Any], Range] = open_range or _record_function
             if on_error is not None and index == 0:
                 opened = functools.partial(_reporting, opened, on_error)
-            undo.append(_put_on(module, index, key, opened, scoped.called))
+            undo.append(_put_on(module, index, key, opened, scoped.called, live))
         yield scoped
     finally:
+        live.clear()
         for take_off in reversed(undo):
             take_off()
 
@@ -186,22 +190,32 @@ def _has_forward(module: nn.Module) -> bool:
 
 
 def _put_on(
-    module: nn.Module, index: int, key: object, open_range: Callable[[Any], Range], called: bytearray
+    module: nn.Module,
+    index: int,
+    key: object,
+    open_range: Callable[[Any], Range],
+    called: bytearray,
+    live: list[bool],
 ) -> Callable[[], None]:
-    """Put a scope on one module; returns what takes it off."""
+    """Put a scope on one module; returns what takes it off. It opens ranges while `live` is not empty."""
     # A module after `module.compile()` calls `_compiled_call_impl` and never its own `forward`.
     slot = "_compiled_call_impl" if _is_compiled_in_place(module) else "forward"
     call = getattr(module, slot)
-    if hasattr(call, _MARK):
+    if getattr(call, _MARK, None):  # a scope of an earlier capture, in somebody's wrapper, is no longer live
         raise CaptureError(
             f"{type(module).__name__} has a scope already: one capture of a model at a time, please"
         )
     # Through __dict__, because subclasses override __setattr__ (torch.compile's wrapper hands it on).
     attributes = module.__dict__
     was_there = slot in attributes
-    scoped = attributes[slot] = _scoped(module, call, index, key, open_range, called)
+    scoped = attributes[slot] = _scoped(module, call, index, key, open_range, called, live)
+    replicates = "_replicate_for_data_parallel" not in attributes
+    if replicates:
+        attributes["_replicate_for_data_parallel"] = functools.partial(_replica, module, slot)
 
     def take_off() -> None:
+        if replicates:
+            attributes.pop("_replicate_for_data_parallel", None)
         if attributes.get(slot) is not scoped:
             return  # somebody has laid a wrapper of their own over ours, and theirs is not ours to remove
         if was_there:
@@ -219,37 +233,48 @@ def _scoped(
     key: object,
     open_range: Callable[[Any], Range],
     called: bytearray,
+    live: list[bool],
 ) -> Callable[..., Any]:
     """`call` inside a scope, of the same kind as `call`, with its signature.
 
     Where a compiled function calls the module, Dynamo traces through as if there were no scope: a range
-    would break its graph, and inductor would drop it.
+    would break its graph, and inductor would drop it. A copy of the module, which copies the scope along,
+    runs without.
     """
     is_compiling = torch.compiler.is_dynamo_compiling
+    owner = id(module)
     if isinstance(call, types.MethodType) and call.__self__ is module:
         function = call.__func__
 
         @functools.wraps(function)
         def method(self: nn.Module, /, *args: Any, **kwargs: Any) -> Any:
-            if is_compiling():
+            if is_compiling() or not live or id(self) != owner:
                 return function(self, *args, **kwargs)
             called[index] = 1
             with open_range(key):
                 return function(self, *args, **kwargs)
 
-        setattr(method, _MARK, key)
+        setattr(method, _MARK, live)
         return types.MethodType(method, module)
 
     @functools.wraps(call)
     def plain(*args: Any, **kwargs: Any) -> Any:
-        if is_compiling():
+        if is_compiling() or not live:
             return call(*args, **kwargs)
         called[index] = 1
         with open_range(key):
             return call(*args, **kwargs)
 
-    setattr(plain, _MARK, key)
+    setattr(plain, _MARK, live)
     return plain
+
+
+def _replica(module: nn.Module, slot: str) -> Any:
+    """A replica for another device, without the scope, which would run the original's weights."""
+    replica: Any = type(module)._replicate_for_data_parallel(module)
+    for name in (slot, "_replicate_for_data_parallel"):
+        replica.__dict__.pop(name, None)
+    return replica
 
 
 def _is_closed(module: nn.Module) -> bool:

@@ -7,9 +7,11 @@ trace, also when the loop ends with an exception: then of what ran until there.
 from __future__ import annotations
 
 import os
+import threading
+import time
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -19,13 +21,15 @@ import torch
 from torch import nn
 
 from tracekit.capture.counting import Counts, counting
-from tracekit.capture.errors import CaptureError, one_line
+from tracekit.capture.errors import CaptureError, failures_named, one_line
 from tracekit.capture.memory import allocator_peak
 from tracekit.capture.metadata import describe, phase_row
 from tracekit.capture.passes import Clock, Recorder, step_range, synchronize
 from tracekit.capture.scopes import chosen_modules, module_scopes
 from tracekit.capture.telemetry import gpu_states
 from tracekit.capture.writer import check_destination, write_trace
+
+_TIME_TO_LEAVE_S = 0.1
 
 
 class Capture:
@@ -57,22 +61,23 @@ class Capture:
         self.end(error)
 
     def end(self, error: BaseException | None = None) -> None:
-        """End the capture, if it has not ended, as the end of the `with` block does."""
+        """End the capture, if it has not ended, as the `with` block's end does; `error` is not raised here.
+
+        Raises:
+            CaptureError: the loop ended without an error within the warm-up, or nothing could be written.
+        """
         steps, self._steps = self._steps, None
         if steps is None:
             return
         try:
-            steps.throw(_LoopEnded() if error is None else error)
-        except StopIteration:
+            steps.throw(_LoopEnded() if error is None else _LoopFailed(error))
+        except (StopIteration, _LoopFailed):
             return
         except _LoopEnded:
             raise CaptureError(
                 f"{self._path}: not written, the loop ended within the warm-up: "
                 "call step() at the end of each step, or warm up less"
             ) from None
-        except BaseException as raised:
-            if raised is not error:
-                raise
 
     def _go_on(self) -> None:
         if self._steps is None:
@@ -86,8 +91,24 @@ class Capture:
             raise
 
 
+def end_of_training(session: Capture) -> None:
+    """End a trainer's capture with the training, which has gone well: what is missing is a warning."""
+    try:
+        session.end()
+    except CaptureError as error:
+        warnings.warn(f"tracekit: {error}", stacklevel=3)
+
+
 class _LoopEnded(BaseException):
     """Thrown into the generator of steps where the `with` block ends without an error."""
+
+
+class _LoopFailed(BaseException):
+    """The same where it ends with one. (Thrown itself, a `StopIteration` would become another.)"""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
 
 
 def capture(
@@ -132,10 +153,11 @@ def capture(
 
     def loop(session: Capture) -> Generator[None, None, None]:
         counts: Counts | None = None
-        latencies = _Latencies(device)
-        recorder = Recorder(device.type == "cuda", with_stack=with_stack, all_threads=True)
         error: BaseException | None = None
         completed = 0  # recorded steps that step() has ended
+        on_error = session.end if end_on_error else None
+        recorder = Recorder(device.type == "cuda", with_stack=with_stack, all_threads=True)
+        latencies = _Latencies(device)
         before = gpu_states(device)
         try:
             with allocator_peak(device) as memory:
@@ -143,17 +165,17 @@ def capture(
                     if number == warmup - 1:
                         recorder.prepare()
                     if number == 0 and count_flops:
-                        with counting(model) as counts:
+                        with counting(model, on_error=on_error) as counts:
                             yield
                     elif 0 < number < warmup - 1:
-                        with latencies.of_step(model):
+                        with latencies.of_step(model, on_error):
                             yield
                     else:
-                        yield
-            on_error = session.end if end_on_error else None
+                        with _watched(model, on_error):
+                            yield
+            synchronize(device)
+            recorder.start()  # before the scopes: a range that another thread has open then would break it
             with module_scopes(model, which=scopes, on_error=on_error) as scoped:
-                synchronize(device)
-                recorder.start()
                 session.is_recording = True
                 try:
                     for number in count() if steps is None else range(steps):
@@ -165,38 +187,61 @@ def capture(
                     synchronize(device)
                     if warmup and not completed and not any(scoped.called):
                         raise  # it ended with the last step of the warm-up
-                except BaseException as failure:
-                    error = failure
+                except _LoopFailed as failure:
+                    error = failure.error
+            _let_others_leave()
         finally:
             session.is_recording = False
             recorder.stop()
-        metadata = describe(
-            model,
-            name=name or type(model).__name__,
-            mode="loop",
-            device=device,
-            phases=latencies.phases(counts),
-            step_latencies_us=latencies.steps_us,
-            scoped=scoped,
-            counts=counts,
-            memory=memory,
-            telemetry={"before": before, "after": gpu_states(device)},
-            error=None if error is None else f"{type(error).__name__}: {one_line(str(error))}",
-            warmup=warmup,
-            steps=completed,
-            options={"scopes": scopes, "warmup": warmup, "steps": steps, "with_stack": with_stack},
-        )
+        notes = [] if scoped.called[0] else ["no call of the model itself was recorded"]
+        if counts is not None:
+            counts = counts.renumbered([module for _, module in scoped.modules])
+            if counts.failure:
+                notes.append(f"FLOPs were not counted: {counts.failure}")
         try:
+            with failures_named(f"describing {type(model).__name__}"):
+                metadata = describe(
+                    model,
+                    name=name or type(model).__name__,
+                    mode="loop",
+                    device=device,
+                    phases=latencies.phases(counts),
+                    step_latencies_us=latencies.steps_us,
+                    scoped=scoped,
+                    counts=counts,
+                    memory=memory,
+                    telemetry={"before": before, "after": gpu_states(device)},
+                    error=None if error is None else f"{type(error).__name__}: {one_line(str(error))}",
+                    warmup=warmup,
+                    steps=completed,
+                    options={"scopes": scopes, "warmup": warmup, "steps": steps, "with_stack": with_stack},
+                    notes=notes,
+                )
             write_trace(recorder.profiler.export_chrome_trace, metadata, destination, redact=redact)
         except CaptureError as failure:
             if error is None:
                 raise
             warnings.warn(f"tracekit: no trace of what ran before the error: {failure}", stacklevel=4)
-        session.metadata = metadata
-        if error is not None:
-            raise error
+        else:
+            session.metadata = metadata
 
     return Capture(destination, loop)
+
+
+@contextmanager
+def _watched(model: nn.Module, on_error: Callable[[BaseException], object] | None) -> Iterator[None]:
+    """Tells `on_error`, if there is one, what a call of the model raises."""
+    if on_error is None:
+        yield
+        return
+    with module_scopes(model, which="0", open_range=lambda _: nullcontext(), on_error=on_error):
+        yield
+
+
+def _let_others_leave() -> None:
+    """Time for other threads to leave the ranges that they are in: torch loses its head over open ones."""
+    if threading.active_count() > 1:
+        time.sleep(_TIME_TO_LEAVE_S)
 
 
 class _Latencies:
@@ -208,7 +253,7 @@ class _Latencies:
         self._calls_us: list[list[float]] = []  # of each step
 
     @contextmanager
-    def of_step(self, model: nn.Module) -> Iterator[None]:
+    def of_step(self, model: nn.Module, on_error: Callable[[BaseException], object] | None) -> Iterator[None]:
         calls: list[Clock] = []
         depth = 0
 
@@ -227,24 +272,33 @@ class _Latencies:
                     calls.append(clock)
 
         synchronize(self._device)
-        with module_scopes(model, which="0", open_range=timed):
+        with module_scopes(model, which="0", open_range=timed, on_error=on_error):
             clock = Clock(self._device)
             clock.mark()
             yield
             clock.mark()
-        self.steps_us += clock.laps_us()
-        self._calls_us.append([lap for call in calls for lap in call.laps_us()])
+        try:
+            of_calls = [lap for call in calls for lap in call.laps_us()]
+            of_step = clock.laps_us()
+        except RuntimeError:  # the loop captures a CUDA graph, and the events in it are no moments
+            return
+        self.steps_us += of_step
+        self._calls_us.append(of_calls)
 
     def phases(self, counts: Counts | None) -> list[dict[str, Any]]:
         """The metadata's `phases`: one, of forwards, where every step calls the model once."""
         if any(len(calls) != 1 for calls in self._calls_us) or (counts and counts.calls.get(0) != 1):
             return []
         latencies = [lap for calls in self._calls_us for lap in calls]
-        return [phase_row("forward", latencies_us=latencies, flops=counts.flops if counts else None)]
+        flops = None if counts is None or counts.failure else counts.flops
+        return [phase_row("forward", latencies_us=latencies, flops=flops)]
 
 
 def _device_of(model: nn.Module) -> torch.device:
-    """Where the model's first parameter or buffer is; the GPU if it has neither and there is one."""
-    for tensor in (*model.parameters(), *model.buffers()):
-        return tensor.device
-    return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    """The first GPU that holds anything of the model, else the CPU; of an empty model, the GPU if any."""
+    devices = [tensor.device for tensor in (*model.parameters(), *model.buffers())]
+    on_gpu = [device for device in devices if device.type == "cuda"]
+    if on_gpu:
+        return on_gpu[0]
+    is_there = any(device.type != "meta" for device in devices)
+    return torch.device("cuda", 0) if not is_there and torch.cuda.is_available() else torch.device("cpu")
