@@ -6,7 +6,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tracekit.capture.cli import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        from tracekit.capture.cli import run
+    except KeyboardInterrupt:
+        print("tracekit capture: interrupted, nothing was written", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(run())

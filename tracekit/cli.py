@@ -124,12 +124,12 @@ def analyze(
 def capture(arguments: tuple[str, ...]) -> int:
     """Run a model under the profiler and write its trace (needs torch and transformers)."""
     try:
-        from tracekit.capture.cli import main as capture_main
+        from tracekit.capture.cli import run as run_capture
     except ModuleNotFoundError as error:
         raise UserError(
             N_("capture needs {module}: pip install 'tracekit[capture]'", module=error.name)
         ) from None
-    return capture_main(list(arguments))
+    return run_capture(list(arguments))
 
 
 def default_language(environment: Any) -> str:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,12 @@ ROOT = Path(__file__).parents[2]
         (["--config", "llama.json", "--device", "tpu"], "--device tpu: must be"),
         (["--model", "nobody/has-this", "--random-weights"], "nobody/has-this: no directory here"),
         (["--model", "."], "model_type"),
+        (["--config", "deep.json"], "is no JSON"),
+        (["--config", "list.json"], "has no model_type"),
+        (["--config", "llama.json", "--mode", "decode", "--inputs", "flat.json"], "batch × tokens"),
+        (["--config", "llama.json", "-o", "x" * 300 + ".gz"], "File name too long"),
+        (["--config", "llama.json", "--inputs", "deep.json"], "deep.json"),
+        (["--config", "a\nb"], "a b: No such file"),
     ],
 )
 def test_errors_are_one_line_and_exit_code_2(
@@ -40,6 +47,9 @@ def test_errors_are_one_line_and_exit_code_2(
     (tmp_path / "llama.json").write_text((configs / "llama.json").read_text())
     (tmp_path / "text.json").write_text("hello")
     (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    (tmp_path / "list.json").write_text('{"model_type": ["llama"]}')
+    (tmp_path / "flat.json").write_text('{"input_ids": [1, 2, 3]}')
     before = sorted(tmp_path.iterdir())
     monkeypatch.chdir(tmp_path)
     assert main(["-o", "t.json.gz", *arguments]) == 2
@@ -57,6 +67,8 @@ def test_errors_are_one_line_and_exit_code_2(
         (["-o", "t.json.gz"], "--model --config"),
         (["--config", "a.json", "--model", "b", "-o", "t.json.gz"], "not allowed with"),
         (["--config", "a.json"], "-o/--output"),
+        (["--config", "", "-o", "t.json.gz"], "--config is empty"),
+        (["--config", "a.json", "--inputs", "", "-o", "t.json.gz"], "--inputs is empty"),
         (["--config", "a.json", "-o", "t.json.gz", "--dtype", "int3"], "int3"),
         (["--config", "a.json", "-o", "t.json.gz", "--passes", "0"], "must be at least 1"),
         (["--config", "a.json", "-o", "t.json.gz", "--seq-len", "many"], "many"),
@@ -169,6 +181,7 @@ def make():
     [
         ("torch.OutOfMemoryError('CUDA out of memory. Tried to allocate')", "out of memory while running"),
         ("MemoryError()", "out of memory while running"),
+        ("SystemExit(0)", "failed while running Failing on the inputs it was given: SystemExit: 0"),
         ("RuntimeError('addmm not implemented for\\n Half')", "addmm not implemented for Half"),
     ],
 )
@@ -189,3 +202,59 @@ def test_what_a_forward_raises_is_one_line(
     assert len(lines) == 1
     assert text in lines[0]
     assert not (tmp_path / "t.json.gz").exists()
+
+
+LIVELY = """
+import os, signal, torch
+from torch import nn
+
+def lazy():
+    return nn.Sequential(nn.LazyLinear(3)), torch.ones(2, 4)
+
+def elsewhere():
+    os.chdir("/")
+    return nn.Linear(2, 2), torch.ones(1, 2)
+
+class Ended(nn.Linear):
+    def forward(self, x):
+        if torch.autograd.profiler._is_profiler_enabled:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().forward(x)
+
+def ended():
+    return Ended(2, 2), torch.ones(1, 2)
+"""
+
+
+def run_script(folder: Path, *arguments: str, **how: Any) -> subprocess.CompletedProcess[str]:
+    (folder / "lively.py").write_text(LIVELY)
+    command = [sys.executable, ROOT / "scripts" / "capture.py", "--device", "cpu", *arguments]
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    settings: dict[str, Any] = {"stdout": subprocess.PIPE, "env": environment, **how}
+    return subprocess.run(command, cwd=folder, stderr=subprocess.PIPE, text=True, check=False, **settings)
+
+
+@pytest.mark.parametrize("factory", ["lazy", "elsewhere"])
+def test_factories_may_leave_weights_to_the_first_call_and_change_the_directory(
+    tmp_path: Path, factory: str
+) -> None:
+    done = run_script(tmp_path, "--factory", f"lively:{factory}", "-o", "t.json.gz")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(os.listdir(tmp_path)) == ["lively.py", "t.json.gz"]
+
+
+def test_a_program_that_is_asked_to_end_leaves_nothing_behind(tmp_path: Path) -> None:
+    done = run_script(tmp_path, "--factory", "lively:ended", "-o", "t.json.gz")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "tracekit capture: interrupted, nothing was written\n"
+    assert sorted(os.listdir(tmp_path)) == ["lively.py"]
+
+
+def test_the_trace_is_written_though_nobody_can_hear_of_it(tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = run_script(tmp_path, "--factory", "lively:lazy", "-o", "t.json.gz", stdout=full)
+    assert (done.returncode, done.stderr) == (0, "")
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = run_script(tmp_path, "--factory", "lively:lazy", "-o", "отчёт.json.gz", env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {path.name for path in tmp_path.glob("*.gz")} == {"t.json.gz", "отчёт.json.gz"}

@@ -229,6 +229,14 @@ def test_metadata_of_any_form() -> None:
     assert redacted_metadata({}) == {"redacted": True}
 
 
+def test_texts_of_a_configuration_are_what_they_claim_to_be() -> None:
+    config = {"dtype": "bfloat16", "torch_dtype": "enigma-int4", "transformers_version": "5.24.0.dev0"}
+    nested = {"dtype": "/home/ada", "transformers_version": "enigma-fork-1"}
+    neutral = redacted_metadata({"model": {"config": {**config, "encoder": nested}}})
+    expected = {"dtype": "bfloat16", "transformers_version": "5.24.0.dev0", "encoder": {}}
+    assert neutral["model"]["config"] == expected
+
+
 def test_what_the_model_card_reads_is_kept() -> None:
     names = [name for names in _ALIASES.values() for name in names] + ["multi_query", "kv_lora_rank"]
     config = {name: number for number, name in enumerate(names, 1)}
@@ -395,11 +403,14 @@ def redacted(text: bytes, piece_bytes: int = 1 << 20, **metadata: Any) -> dict[s
 def test_regions(layout: Layout, category: str, piece_bytes: int) -> None:
     own = ["ProfilerStep#12", "Optimizer.step#AdamW.step", "nccl:all_reduce", "forward", "backward"]
     own += ["optimizer", "tracekit:forward:3", "DistributedDataParallel.forward"]
+    own += ["nccl:_all_gather_base", "gloo:recv 0<-1", "nccl:coalesced", "nccl:barrier"]
     own += ["enumerate(DataLoader)#_SingleProcessDataLoaderIter.__next__", "Torch-Compiled Region: 0/0"]
     assert neutral_names(layout, [(category, name) for name in own], piece_bytes) == own
     users = ["enigma", "rotor {1}", r"say \"hi\"", "enigma", "forward enigma", "nccl:/home/ada/x"]
+    users += ["nccl:enigma", "tracekit:enigma:1", "Optimizer.enigma#Adam.step", "FSDP::enigma (rotors.0)"]
     users += ["Optimizer.step#Enigma.step", "FSDP::pre_forward (rotors.0)"]
     expected = ["region 1", "region 2", "region 3", "region 1", "region 4", "region 5"]
+    expected += ["region 6", "region 7", "region 8", "region 9"]
     expected += ["Optimizer.step#Custom.step", "FSDP::pre_forward"]
     assert neutral_names(layout, [(category, name) for name in users], piece_bytes) == expected
 
@@ -422,10 +433,21 @@ def test_frames(layout: Layout) -> None:
 
 @in_every_layout
 def test_operators_and_kernels_stay(layout: Layout) -> None:
-    names = ["aten::mm", "enigma::rotate", "triton_poi_fused_0", "void at::k<1>(int, ...)", "host", "a / b"]
-    names += ["Torch-Compiled Region: 0/0"]
+    names = ["aten::mm", "enigma::rotate", "triton_poi_fused_0", "void at::k<1>(int, ...)", "detach"]
+    names += ["Torch-Compiled Region: 0/0", "AddmmBackward0", "EnigmaBackward"]
+    names += ["autograd::engine::evaluate_function: AddmmBackward0"]
     cases = [(category, name) for category in ("cpu_op", "kernel", "cuda_runtime") for name in names]
+    cases += [(category, name) for category in ("kernel", "cuda_runtime") for name in ("host", "a / b")]
     assert neutral_names(layout, cases) == [name for _, name in cases]
+
+
+@in_every_layout
+def test_ranges_among_the_operators_are_regions(layout: Layout) -> None:
+    """torch's fast record function, and what TorchScript calls its functions."""
+    cases = [("cpu_op", "enigma"), ("user_annotation", "enigma"), ("cpu_op", "turn the rotors")]
+    assert neutral_names(layout, cases) == ["region 1", "region 1", "region 2"]
+    (name,) = neutral_names(layout, [("cpu_op", "## Call CompiledFxGraph fab12c9 ##")])
+    assert name == "## Call CompiledFxGraph (hash) ##"
 
 
 @in_every_layout

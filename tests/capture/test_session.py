@@ -310,21 +310,6 @@ def test_a_profiler_of_the_users_own_goes_on(tmp_path: Path, warmup: int) -> Non
     assert "forward" not in model.__dict__
 
 
-def test_a_profiler_of_the_models_own_ends_the_capture(tmp_path: Path) -> None:
-    class Profiled(Toy):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            with profile(activities=[ProfilerActivity.CPU]):
-                return super().forward(x)
-
-    model = Profiled()
-    with pytest.raises((CaptureError, RuntimeError)), capture(model, tmp_path / "t.json.gz"):
-        model(X)
-    assert list(tmp_path.iterdir()) == []
-    assert "forward" not in model.__dict__
-    with capture(Toy(), tmp_path / "next.json.gz"):
-        pass
-
-
 def test_steps_may_end_within_inference_mode(tmp_path: Path) -> None:
     model, path = Toy(), tmp_path / "t.json.gz"
     with capture(model, path, warmup=3, steps=1) as c:

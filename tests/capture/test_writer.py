@@ -114,6 +114,7 @@ def written(path: Path) -> dict[str, Any]:
     [
         *("plain", 'a "quoted" one', '"', '""', 'ends with"', '", "x"', r"half-escaped \" \\"),
         *('", "pid": 5, "tid": 6,', '", "pid": 5, "tid": 6', 'x", "ph": "X"', '"traceName": "/home/ada"'),
+        *('a", "key": "enigma', 'a", "cat": "enigma'),
     ],
 )
 def test_names_with_quotes_wherever_the_pieces_are_cut(
@@ -131,6 +132,18 @@ def test_names_with_quotes_wherever_the_pieces_are_cut(
     assert (events[2]["ph"], events[2]["id"], events[2]["name"], events[2]["bp"]) == ("s", 1, "ac2g", "e")
     assert [(event["name"], event["s"]) for event in events[3:]] in ([], [("Record Window End", "g")])
     assert content["traceName"] == "t.json.gz"
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    real = tmp_path / "elsewhere" / "real.json.gz"
+    real.parent.mkdir()
+    link = tmp_path / "t.json.gz"
+    link.symlink_to(real)
+    check_destination(link)
+    write_trace(exporter(TORCH_LIKE % ("a", "b")), {}, link)
+    assert link.is_symlink()
+    assert written(real)["traceName"] == "t.json.gz"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "t.json.gz"]
 
 
 @in_every_layout

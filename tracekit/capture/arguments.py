@@ -22,7 +22,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     """The arguments in `argv`; exits with 2 after one line on stderr where they are wrong or contradict."""
     arguments = parser()
     options = arguments.parse_args(argv)
-    if options.factory:
+    for name, value in vars(options).items():
+        if value == "":  # of a variable that is not set, most likely
+            arguments.error(f"--{name.replace('_', '-')} is empty")
+    if options.factory is not None:
         for name in _NOT_OF_A_FACTORY:
             if getattr(options, name) not in (None, False):
                 flag = "--" + name.replace("_", "-")
@@ -83,7 +86,9 @@ def _add_workload(group: argparse._ArgumentGroup) -> None:
         "--optimizer", choices=("adamw", "sgd", "none"), default="adamw", help="of train (adamw)"
     )
     group.add_argument(
-        "--inputs", metavar="FILE", help="your own inputs: .pt, .safetensors or .json (default: made up)"
+        "--inputs",
+        metavar="FILE",
+        help="your own inputs: .pt, .safetensors or .json (default: made up)",
     )
 
 
@@ -93,7 +98,9 @@ def _add_variants(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--device-map", metavar="MAP", help="spread the model over GPUs: auto, or a JSON map")
     group.add_argument("--attn-implementation", metavar="NAME", help="eager, sdpa, flash_attention_2, …")
     group.add_argument(
-        "--quantization", metavar="METHOD[:KEY=VALUE,…]", help="one of transformers' own, such as torchao"
+        "--quantization",
+        metavar="METHOD[:KEY=VALUE,…]",
+        help="one of transformers' own, such as torchao",
     )
     group.add_argument("--tf32", action="store_true", help="let float32 matrix products use TF32")
     group.add_argument(

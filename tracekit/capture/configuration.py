@@ -55,10 +55,10 @@ def configuration_in_file(path: Path) -> Any:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CaptureError(f"--config {path}: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CaptureError(f"--config {path}: is no JSON ({error})") from error
     model_type = content.get("model_type") if isinstance(content, dict) else None
-    if model_type is None:
+    if not isinstance(model_type, str):
         raise CaptureError(f"--config {path}: has no model_type, so it is no transformers configuration")
     if model_type not in transformers.CONFIG_MAPPING:
         own_code = ", and code that comes with a model is not run: use --factory"
@@ -98,9 +98,11 @@ def model_class(config: Any) -> Any:
         CaptureError: there is none.
     """
     transformers = transformers_module()
-    for name in getattr(config, "architectures", None) or ():
-        if hasattr(transformers, name):
-            return getattr(transformers, name)
+    names = getattr(config, "architectures", None)
+    for name in names if isinstance(names, list | tuple) else ():
+        found = getattr(transformers, name, None) if isinstance(name, str) else None
+        if hasattr(found, "_from_config"):
+            return found
     for auto_name in _AUTO_CLASSES:
         mapping = getattr(transformers, auto_name)._model_mapping if hasattr(transformers, auto_name) else {}
         if type(config) in mapping:
@@ -123,15 +125,19 @@ def hub_is_reachable() -> bool:
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         return False
     endpoint = os.environ.get("HF_ENDPOINT") or _HUB
-    url = urlsplit(urllib.request.getproxies().get(urlsplit(endpoint).scheme, endpoint))
-    port = url.port or (443 if url.scheme == "https" else 80)
+    try:
+        first_stop = urllib.request.getproxies().get(urlsplit(endpoint).scheme, endpoint)
+        url = urlsplit(first_stop if "://" in first_stop else f"http://{first_stop}")
+        port = url.port or (443 if url.scheme == "https" else 80)
+    except ValueError as error:
+        raise CaptureError(f"HF_ENDPOINT, or the proxy in the environment, is no address: {error}") from error
     answered = threading.Event()
 
     def knock() -> None:
         try:
             socket.create_connection((url.hostname or "", port), timeout=_HUB_TIMEOUT_S).close()
             answered.set()
-        except OSError:
+        except (OSError, UnicodeError):
             pass
 
     # In a thread, because looking up the name has no timeout of its own.

@@ -21,22 +21,31 @@ def failures_named(doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except CaptureError:
+    except (CaptureError, KeyboardInterrupt, GeneratorExit):
         raise
-    except Exception as error:
+    except BaseException as error:  # SystemExit among them, which would end the program without a word
         if _is_out_of_memory(error):
             text = (
                 f"out of memory while {doing}: try --dtype bfloat16, or a smaller --batch-size or --seq-len"
             )
         else:
-            text = f"failed while {doing}: {type(error).__name__}: {one_line(str(error))}"
+            text = f"failed while {doing}: {named(error)}"
         raise CaptureError(text) from error
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def _is_out_of_memory(error: BaseException) -> bool:
     # torch raises OutOfMemoryError for a GPU, and a bare RuntimeError from its CPU allocator.
     name = type(error).__name__
-    return name in ("OutOfMemoryError", "MemoryError") or "can't allocate memory" in str(error)
+    return name in ("OutOfMemoryError", "MemoryError") or "can't allocate memory" in named(error)
+
+
+def named(error: BaseException) -> str:
+    """The kind of an error and what it says, on one line."""
+    try:
+        text = str(error)
+    except Exception:  # it is the user's own class
+        text = ""
+    return one_line(f"{type(error).__name__}: {one_line(text)}")
 
 
 def one_line(text: str) -> str:

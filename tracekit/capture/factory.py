@@ -11,8 +11,9 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
-from tracekit.capture.errors import CaptureError, failures_named, one_line
+from tracekit.capture.errors import CaptureError, failures_named, named, one_line
 from tracekit.capture.own_inputs import OwnInputs, read_inputs, sorted_inputs
 from tracekit.capture.placement import input_device, is_spread
 from tracekit.capture.workload import Workload, moved, sizes_of
@@ -44,12 +45,10 @@ def workload_from_factory(
         function = _function(target)
         try:
             made = function()
-        except CaptureError:
+        except (CaptureError, KeyboardInterrupt):
             raise
-        except (Exception, SystemExit) as error:
-            raise CaptureError(
-                f"--factory {target}: failed: {type(error).__name__}: {one_line(str(error))}"
-            ) from error
+        except BaseException as error:  # SystemExit among them
+            raise CaptureError(f"--factory {target}: failed: {named(error)}") from error
     model, own = _model_and_inputs(made, target, read_inputs(Path(inputs_file)) if inputs_file else None)
     with failures_named(f"moving {type(model).__name__} to {device}"):
         if is_spread(model):
@@ -134,6 +133,6 @@ def _usual_dtype(model: nn.Module) -> torch.dtype:
     """The floating-point type of most of the model's parameters."""
     elements: Counter[torch.dtype] = Counter()
     for parameter in model.parameters():
-        if parameter.is_floating_point():
+        if not is_lazy(parameter) and parameter.is_floating_point():
             elements[parameter.dtype] += parameter.numel()
     return elements.most_common(1)[0][0] if elements else torch.float32

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from tracekit.capture.build import Workload
 from tracekit.capture.errors import CaptureError, failures_named
@@ -167,8 +168,11 @@ class _Decoder:
                 "use --mode forward or train"
             )
         self._token_name = "decoder_input_ids" if "decoder_input_ids" in work.inputs else "input_ids"
-        if not isinstance(work.inputs.get(self._token_name), torch.Tensor):
-            raise CaptureError(f"{name} has no {self._token_name} among its inputs, so it cannot decode")
+        tokens = work.inputs.get(self._token_name)
+        if not isinstance(tokens, torch.Tensor) or tokens.ndim != 2 or not tokens.numel():
+            raise CaptureError(
+                f"{name} needs {self._token_name} of batch × tokens among its inputs to decode from"
+            )
         # What generation asks for: the logits of the last position only.
         last_only = {"logits_to_keep": 1} if "logits_to_keep" in self._forward_names else {}
         inputs, length = dict(work.inputs), work.sequence_length
@@ -221,7 +225,7 @@ class _Decoder:
 def _training(work: Workload, optimizer_name: str) -> Scenario:
     """Forward with a loss, backward, and a step of the optimizer."""
     model = work.model
-    trained = [parameter for parameter in model.parameters() if parameter.is_floating_point()]
+    trained = [one for one in model.parameters() if not is_lazy(one) and one.is_floating_point()]
     if not trained:
         raise CaptureError(f"{type(model).__name__} has no parameters to train")
     model.train()

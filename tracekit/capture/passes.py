@@ -6,6 +6,7 @@ Knows devices and torch's profiler; knows neither what a pass runs nor where the
 from __future__ import annotations
 
 import gc
+import inspect
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -140,6 +141,7 @@ class Recorder:
             with_stack=with_stack,
             profile_memory=memory,
             experimental_config=_all_threads() if all_threads else None,
+            **_WITHOUT_WARNING,
         )
         self._state = "new"
         if Recorder._current is not None or _a_profiler_runs():
@@ -173,14 +175,33 @@ class Recorder:
         if state == "prepared":
             self.profiler.start_trace()  # the only way out of a prepared trace
         if state in ("prepared", "started"):
-            if not _a_profiler_runs():
-                raise CaptureError("the model's own code has used torch's profiler, which ended this one")
+            _insist_on_a_profiler()
             self.profiler.stop_trace()
+
+    def check(self) -> None:
+        """To be called between passes.
+
+        Raises:
+            CaptureError: somebody else has stopped the profiler; to go on would end the process.
+        """
+        if self._state == "started":
+            _insist_on_a_profiler()
 
     def _refuse_others(self) -> None:
         # Of two, torch loses one or both, or the process.
         if _a_profiler_runs():
             raise CaptureError("torch's profiler is running already: end it before a capture records")
+
+
+# torch 2.11 warns of what happens to the events of earlier cycles, of which there are none here.
+_WITHOUT_WARNING: dict[str, Any] = (
+    {"acc_events": True} if "acc_events" in inspect.signature(torch.profiler.profile).parameters else {}
+)
+
+
+def _insist_on_a_profiler() -> None:
+    if not _a_profiler_runs():
+        raise CaptureError("the model's own code has used torch's profiler, which ended this one")
 
 
 def _a_profiler_runs() -> bool:
@@ -234,6 +255,7 @@ def profile_rounds(
                     if one.afterwards:
                         one.afterwards()
                     synchronize(device)
+                recorder.check()
     finally:
         recorder.stop()
     return recorder.profiler, phases

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 
@@ -88,7 +89,18 @@ _SHAPE_KEYS = _words(
     vocab_size word_embed_proj_dim
     """
 )
-_CONFIG_TEXT_KEYS = {"dtype", "torch_dtype", "transformers_version"}
+
+
+def _is_dtype(value: object) -> bool:
+    name = value.removeprefix("torch.") if isinstance(value, str) else ""
+    return isinstance(getattr(torch, name, None), torch.dtype)
+
+
+def _is_version(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"\d+(\.\w{1,8}){0,4}", value) is not None
+
+
+_CONFIG_TEXTS = {"dtype": _is_dtype, "torch_dtype": _is_dtype, "transformers_version": _is_version}
 _CONFIG_PARTS = (
     "text_config",
     "llm_config",
@@ -200,7 +212,7 @@ def _redacted_config(config: object) -> dict[str, Any] | None:
     if not isinstance(config, Mapping):
         return None
     shapes = {key: value for key, value in config.items() if key in _SHAPE_KEYS and _is_numeric(value)}
-    texts = {key: config[key] for key in _CONFIG_TEXT_KEYS if isinstance(config.get(key), str)}
+    texts = {key: config[key] for key, says in _CONFIG_TEXTS.items() if says(config.get(key))}
     parts = {key: _redacted_config(config[key]) for key in _CONFIG_PARTS if isinstance(config.get(key), dict)}
     return {**shapes, **texts, **parts}
 

@@ -29,7 +29,7 @@ _EVENTS_END = re.compile(rb"\n {0,2}\](?=\s*[,}])")
 
 _SCOPE = re.compile(rb'("name": )"tracekit:(\d+):(?:[^"\\]|\\.)*"')
 _NAMED = re.compile(
-    rb'("cat": "(user_annotation|gpu_user_annotation|python_function)"[^{}]*?"name": )' + _TEXT
+    rb'("cat": "(user_annotation|gpu_user_annotation|python_function|cpu_op)"[^{}]*?"name": )' + _TEXT
 )
 _LABELLED = re.compile(
     rb'("name": "(?:process_name|thread_name|process_labels)"[^{}]*"args": \{\s*"(?:name|labels)": )' + _TEXT
@@ -46,14 +46,20 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 # Ranges that the profiler, torch's optimizers, loaders and process groups, or tracekit open.
 _OWN_REGION = re.compile(
-    r"ProfilerStep#\d+|forward|backward|optimizer|tracekit:\w+:\d*"
-    r"|(nccl|gloo|mpi|ucc|xccl|c10d):[\w :<>-]*"
+    r"ProfilerStep#\d+|forward|backward|optimizer|tracekit:(forward|\d+):\d*"
+    r"|(nccl|gloo|mpi|ucc|xccl|c10d):_?(all_?|reduce_?|gather|scatter|broadcast|send|recv|barrier|coalesce)"
+    r"[a-z_]*( \d+(->|<-)\d+)?"
     r"|DistributedDataParallel\.forward"
     r"|enumerate\(DataLoader\)#_(SingleProcess|MultiProcessing)DataLoaderIter\.__next__"
     r"|Torch-Compiled Region: \d+/\d+|TorchDynamo Cache Lookup|Pregraph bytecode"
 )
-_OPTIMIZER = re.compile(r"(Optimizer\.\w+#)(\w+)(\.\w+)")
-_FSDP = re.compile(r"(FSDP::\w+)( .*)?", re.DOTALL)
+_OPTIMIZER = re.compile(r"(Optimizer\.(?:step|zero_grad)#)(\w+)(\.(?:step|zero_grad))")
+_FSDP = re.compile(
+    r"(FSDP::(?:\w*(?:forward|backward|unshard|reshard|reduce|gather|lazy_init|copy)\w*))( .*)?", re.DOTALL
+)
+# What stands among the operators without a namespace and stays: nodes of autograd, kernels of Triton.
+_OWN_OPERATOR = re.compile(r".*::.*|detach|\w*Backward\d*|CompiledFunction|triton_\w+", re.DOTALL)
+_COMPILED_GRAPH = re.compile(r"(## Call CompiledFxGraph )\w+( ##)")
 
 # From where a path begins, since nobody can say where one with blanks in it ends.
 _PATH = re.compile(
@@ -95,7 +101,8 @@ def redacted_pieces(
     Scopes take their paths from the module table; module frames the pseudonym of their type. Ranges of a
     user's become `region 1`, other Python frames than torch's `function 1`, the same one always the same.
     Paths of files go from wherever they begin; of what stands before and after the events stays only what
-    torch is known to write. Names of operators, autograd functions and kernels stay, custom ones too.
+    torch is known to write. Names of operators in a namespace, autograd functions and kernels stay, custom
+    ones too.
 
     Raises:
         CaptureError: this is not laid out as torch does it.
@@ -176,7 +183,13 @@ class _Redaction:
 
     def _named(self, match: re.Match[bytes]) -> bytes:
         name = _text(match[3])
-        return match[1] + _json(self._frame(name) if match[2] == b"python_function" else self._region(name))
+        kinds = {b"python_function": self._frame, b"cpu_op": self._operator}
+        return match[1] + _json(kinds.get(match[2], self._region)(name))
+
+    def _operator(self, name: str) -> str:
+        if match := _COMPILED_GRAPH.fullmatch(name):
+            return f"{match[1]}(hash){match[2]}"
+        return name if _OWN_OPERATOR.fullmatch(name) else self._region(name)
 
     def _region(self, name: str) -> str:
         if _OWN_REGION.fullmatch(name) or re.fullmatch(r"tracekit:\d+:[\w.]*", name):

@@ -181,6 +181,7 @@ def capture(
                     for number in count() if steps is None else range(steps):
                         with step_range(number):
                             yield
+                        recorder.check()
                         completed = number + 1
                     synchronize(device)
                 except _LoopEnded:

@@ -28,7 +28,7 @@ _COMPRESSION = 6  # 9, gzip's default, takes three times as long for 3 % less
 _BROKEN_NAME = re.compile(
     rb'("(?:name|labels)": ")([^"\n]*"[^\n]*)("(?:, "pid": -?\d+, "tid": -?\d+)?,?)(?=\n|\Z)'
 )
-_SEVERAL_FIELDS = re.compile(rb'[^"]*"(?:, "\w+": (?:"[^"]*"|-?[\d.]+))+,?')
+_SEVERAL_FIELDS = re.compile(rb'[^"]*", "(?:ph": "[A-Za-z]"|bp": "e")(?:, "\w+": (?:"[a-z]?"|-?[\d.]+))*,?')
 _TRACE_NAME = re.compile(rb'(?<!\\)"traceName": "[^"\n]*"')
 # Some versions write these as they come as well, and JSON has them in no text.
 _CONTROL_TO_BLANK = bytes(byte if byte >= 32 or byte == 10 else 32 for byte in range(256))
@@ -42,12 +42,21 @@ def check_destination(path: Path) -> None:
     """
     if path.suffix != ".gz":
         raise CaptureError(f"{path}: the trace is written gzipped, name it {path.name}.gz or alike")
-    if not path.parent.is_dir():
+    real = os.path.realpath(path)  # a link stays one
+    folder = os.path.dirname(real)
+    # Not with pathlib, which raises for names that are too long and folders that may not be entered.
+    if not os.path.isdir(folder):
         raise CaptureError(f"{path}: there is no directory {path.parent}")
-    if path.exists() and not path.is_file():
+    if os.path.exists(real) and not os.path.isfile(real):
         raise CaptureError(f"{path}: is there already and is no ordinary file")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
+    if not os.access(folder, os.W_OK | os.X_OK):
         raise CaptureError(f"{path}: the directory {path.parent} is not writable")
+    try:
+        os.lstat(real)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise CaptureError(f"{path}: {error.strerror or error}") from error
 
 
 def write_trace(
@@ -67,8 +76,9 @@ def write_trace(
         metadata, through = _redaction(metadata)
     head = b'{"tracekit": ' + json.dumps(metadata, allow_nan=False).encode("ascii") + b","
     trace_name = "trace.json.gz" if redact else path.name
+    real = Path(os.path.realpath(path))
     try:
-        with _temporary_folder(path.parent) as beside, _temporary_folder(_export_parent(path)) as folder:
+        with _temporary_folder(real.parent) as beside, _temporary_folder(_export_parent(real)) as folder:
             exported = folder / "trace.json"
             _export(export, exported, path)
             finished = beside / "trace.json.gz"
@@ -81,7 +91,7 @@ def write_trace(
                 sink.write(head)
                 for piece in through(_pieces(source, trace_name=trace_name)):
                     sink.write(piece)
-            os.replace(finished, path)
+            os.replace(finished, real)
     except OSError as error:
         raise CaptureError(f"{path}: cannot be written: {error.strerror or error}") from error
 
