@@ -275,3 +275,51 @@ def test_what_capture_noticed(tmp_path: Path) -> None:
     assert (capture.cuda_graph, capture.redacted, capture.notes) == (True, False, ("shortened",))
     assert (report.findings[0].id, report.findings[0].severity) == ("capture.ended_early", "high")
     assert "out of memory" in str(report.findings[0].evidence)
+
+
+def loop(rows: list[int]) -> TraceBuilder:
+    """Passes of a loop that capture timed in other steps; each takes as many µs as it has rows."""
+    builder = TraceBuilder()
+    latencies = [1000.0]
+    builder.metadata = {
+        "deviceProperties": [{"id": 0, "name": "NVIDIA H100 80GB HBM3"}],
+        "tracekit": {
+            "model": {"name": "tiny", "class": "Tiny"},
+            "modules": [{"index": 0, "path": "", "type": "Tiny"}],
+            "mode": "loop",
+            "latencies_us": latencies,
+            "phases": [phase("forward", None, None, None, latencies, 16)],
+        },
+    }
+    for number, length in enumerate(rows):
+        at = 100_000 * (number + 1)
+        builder.scope(0, "", at, at + length)
+        builder.op("aten::mm", at + 1, at + length - 1, [[length, 3], [3, 4]], ["float", "float"])
+        builder.launch(number + 1, at + 2).kernel(number + 1, at + 3, at + length - 2)
+    return builder
+
+
+def test_passes_of_several_kinds_are_said_to_be_so_and_are_no_outliers(tmp_path: Path) -> None:
+    report = analyze(loop([2000, 20, 20, 20, 20]).write(tmp_path / "t.json.gz"))
+    assert not any(one.outlier for one in report.passes)
+    ids = [finding.id for finding in report.findings]
+    assert "passes.of_several_kinds" in ids
+    assert not {"pass.outlier", "module.slow_call"} & set(ids)
+    # the latency is that of some other pass
+    assert report.flops.headline_basis == "pass_wall"
+    assert report.flops.headline_tflops == pytest.approx(2 * 20 * 12 / 20e-6 / 1e12)
+
+
+def test_a_pass_of_several_kinds_that_lags_behind_its_own_is_an_outlier(tmp_path: Path) -> None:
+    builder = loop([2000, 20, 20, 20, 20])
+    builder.scope(0, "", 900_000, 900_500).op(
+        "aten::mm", 900_001, 900_400, [[20, 3], [3, 4]], ["float", "float"]
+    )
+    report = analyze(builder.write(tmp_path / "t.json.gz"))
+    assert [one.outlier for one in report.passes] == [False] * 5 + [True]
+
+
+def test_passes_of_one_kind_are_rated_by_their_latency(tmp_path: Path) -> None:
+    report = analyze(loop([20, 20, 22]).write(tmp_path / "t.json.gz"))
+    assert report.flops.headline_basis == "latency"
+    assert "passes.of_several_kinds" not in [finding.id for finding in report.findings]

@@ -182,3 +182,39 @@ def test_frames_of_a_hybrid_with_one_layer_of_a_kind() -> None:
         ("JambaModel_0", 1, "transformer"),
         ("JambaModel_0", 2, "mamba+mlp"),
     ]
+
+
+def test_what_is_inside_may_be_known_from_the_table_alone() -> None:
+    """Where blocks have scopes and nothing inside them has, or runs as one fused operator."""
+    tree = [("", "Net"), ("layers.0", "MambaLayer"), ("layers.1", "Layer"), ("layers.2", "Layer")]
+    tree += [("head.0", "Linear"), ("head.1", "Linear")]
+    table = {
+        "layers.0": [("layers.0.norm", "RMSNorm"), ("layers.0.mixer", "Mamba2Mixer")],
+        "layers.1": [("layers.1.self_attn", "MultiheadAttention"), ("layers.1.linear1", "Linear")],
+        "layers.2": [("layers.2.layer", "ModuleList")],
+        "layers.2.layer": [("layers.2.layer.0", "SelfAttention"), ("layers.2.layer.1", "SparseMoeBlock")],
+    }
+    blocks = find_blocks(modules_of(tree), True, table)
+    kinds = ["mamba", "transformer", "attention+moe"]
+    assert [(block.index, block.kind) for block in blocks] == list(enumerate(kinds))
+    assert not any(block.parts or block.knows_parts for block in blocks)
+    assert find_blocks(modules_of(tree), True) == []
+    endless = {"layers.0" + ".a" * n: [("layers.0" + ".a" * (n + 1), "A")] for n in range(5000)}
+    assert [block.kind for block in find_blocks(modules_of(tree), True, {**table, **endless})][1:] == kinds[
+        1:
+    ]
+
+
+def test_layers_of_torch_itself_have_a_feed_forward_part() -> None:
+    tree = [("", "TransformerEncoder")]
+    for i in (0, 1):
+        tree += [(f"layers.{i}", "TransformerEncoderLayer"), (f"layers.{i}.self_attn", "MultiheadAttention")]
+        tree += [(f"layers.{i}.linear1", "Linear"), (f"layers.{i}.linear2", "Linear")]
+    assert [kind for _, _, kind in found(tree)] == ["transformer"] * 2
+
+
+def test_mergers_between_two_towers_are_no_blocks() -> None:
+    tree = [("", "Net"), ("merger_list", "ModuleList")]
+    for i in (0, 1):
+        tree += [(f"merger_list.{i}", "Qwen3VLVisionPatchMerger"), (f"merger_list.{i}.norm", "LayerNorm")]
+    assert found(tree) == []

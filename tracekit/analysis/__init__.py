@@ -45,7 +45,7 @@ def analyze(
     pass_flops = count_pass_flops(attribution, costs, phases, captured)
     totals = total_by_module(trace, attribution, costs, pass_flops.by_scope)
     tree = attribution.tree
-    blocks = find_blocks(tree.modules, numbered=tree.source != "frames")
+    blocks = find_blocks(tree.modules, tree.source != "frames", tree.table)
     parameters = parameters_of(trace.metadata)
     info = TraceInfo(
         path=str(trace.path),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from tracekit.analysis.schema import (
@@ -17,6 +17,7 @@ from tracekit.analysis.schema import (
     Telemetry,
     TraceInfo,
 )
+from tracekit.analysis.work_rows import are_of_several_kinds
 from tracekit.messages import N_
 
 # A call is named when it takes this many times its module's median call, and at least this long.
@@ -42,15 +43,17 @@ def find(
     capture: Capture | None = None,
 ) -> tuple[Finding, ...]:
     """The findings, worst first."""
+    mixed = _phases_of_several_kinds(passes)
     found = [
         *_early_end(capture),
+        *_several_kinds(mixed),
         *_outlier_passes(passes),
-        *_slow_calls(modules),
+        *(() if mixed else _slow_calls(modules)),
         *_gpu_waits(passes),
         *_damage(trace),
         *_what_the_trace_lacks(trace, accounting, flops),
         *_doubtful_figures(device, accounting, flops),
-        *_uncounted(flops, phases),
+        *_uncounted(flops, [row for row in phases if row.name not in mixed]),
         *_throttled(device.telemetry),
     ]
     return tuple(sorted(found, key=lambda one: (_SEVERITIES.index(one.severity), -(one.gain_us or 0))))
@@ -63,6 +66,32 @@ def _early_end(capture: Capture | None) -> Iterator[Finding]:
             severity="high",
             evidence=N_("the capture ended early: {error}", error=capture.error),
             advice=N_("what came before that is in this report; mend the cause and capture again"),
+        )
+
+
+def _phases_of_several_kinds(passes: Sequence[Pass]) -> dict[str | None, list[int]]:
+    """The FLOPs of the passes of each phase in which they differ too much for a median."""
+    flops: dict[str | None, list[int]] = {}
+    for one in passes:
+        if one.matrix_flops is not None:
+            flops.setdefault(one.phase, []).append(one.matrix_flops)
+    return {phase: own for phase, own in flops.items() if are_of_several_kinds(own)}
+
+
+def _several_kinds(mixed: Mapping[str | None, Sequence[int]]) -> Iterator[Finding]:
+    for flops in mixed.values():
+        yield Finding(
+            id="passes.of_several_kinds",
+            severity="low",
+            evidence=N_(
+                "passes differ in what they compute, {least} to {most} MFLOPs: "
+                "medians of a pass are of passes of several kinds",
+                least=f"{min(flops) / 1e6:.4g}",
+                most=f"{max(flops) / 1e6:.4g}",
+            ),
+            advice=N_(
+                "capture each kind on its own; --mode generate of capture tells prefill and decode apart"
+            ),
         )
 
 

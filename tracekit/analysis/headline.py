@@ -15,6 +15,7 @@ from tracekit.analysis.pass_flops import PassFlops
 from tracekit.analysis.phases import Phases
 from tracekit.analysis.schema import Flops, Pass, PhaseRow, Time
 from tracekit.analysis.steps import Steps
+from tracekit.analysis.work_rows import are_of_several_kinds
 from tracekit.trace import Trace
 
 
@@ -49,7 +50,7 @@ def phase_rows(
         # What a training makes of its tokens takes a whole step, not the forward alone.
         duration = _median(captured.step_latencies_us) or latency or wall
         tokens = captured.batch_size * phase.tokens if captured.batch_size and phase.tokens else None
-        tflops, basis = _rate(matrix, latency, wall, "pass_wall", timed)
+        tflops, basis = _rate(matrix, None if _may_be_others(own) else latency, wall, "pass_wall", timed)
         rows.append(
             PhaseRow(
                 name=name,
@@ -118,8 +119,10 @@ def flops_of(
     launched = costs.launched
     launched_time = int(costs.gpu_time[launched].sum())
     at_peak = float(costs.matrix_bound[launched].sum())
-    per_pass = _of_pass([one for one in passes if main is None or one.phase == main.name])
-    headline = _rate(per_pass, time.latency_us, time.pass_wall_us, "pass_wall", timed)
+    own = [one for one in passes if main is None or one.phase == main.name]
+    per_pass = _of_pass(own)
+    latency = None if _may_be_others(own) else time.latency_us
+    headline = _rate(per_pass, latency, time.pass_wall_us, "pass_wall", timed)
     step = _rate(steps.matrix_flops, time.step_latency_us, time.step_wall_us, "step_wall", timed)
     return Flops(
         matrix=flops.total,
@@ -144,6 +147,11 @@ def flops_of(
 
 def _median(values: Sequence[float]) -> float | None:
     return statistics.median(values) if values else None
+
+
+def _may_be_others(passes: Sequence[Pass]) -> bool:
+    """Whether the passes that were timed may have been of another kind than these, in a loop of several."""
+    return are_of_several_kinds([one.matrix_flops for one in passes])
 
 
 def _of_pass(passes: Sequence[Pass]) -> int | None:

@@ -204,6 +204,7 @@ def block_rows(
     for block in blocks:
         i = block.module
         flops, flops_per_pass = parts_of_block(block, matrix_within), parts_of_block(block, matrix_median)
+        knows_parts = has_shapes and block.knows_parts
         has_passes = has_shapes and matrix_median[i] is not None
         matrix, cpu_time = int(totals.matrix[i]), int(totals.cpu_time[i])
         rows.append(
@@ -223,13 +224,13 @@ def block_rows(
                 cpu_time_us=cpu_time / 1000,
                 cpu_time_per_pass_us=cpu_median[i],
                 matrix_flops=matrix if has_shapes else None,
-                attention_flops=flops["attention"] if has_shapes else None,
-                ffn_flops=flops["ffn"] if has_shapes else None,
-                mixer_flops=flops["mixer"] if has_shapes else None,
+                attention_flops=flops["attention"] if knows_parts else None,
+                ffn_flops=flops["ffn"] if knows_parts else None,
+                mixer_flops=flops["mixer"] if knows_parts else None,
                 matrix_flops_per_pass=round(matrix_median[i] or 0) if has_passes else None,
-                attention_flops_per_pass=flops_per_pass["attention"] if has_passes else None,
-                ffn_flops_per_pass=flops_per_pass["ffn"] if has_passes else None,
-                mixer_flops_per_pass=flops_per_pass["mixer"] if has_passes else None,
+                attention_flops_per_pass=flops_per_pass["attention"] if has_passes and knows_parts else None,
+                ffn_flops_per_pass=flops_per_pass["ffn"] if has_passes and knows_parts else None,
+                mixer_flops_per_pass=flops_per_pass["mixer"] if has_passes and knows_parts else None,
                 tflops=_tflops(totals, i) if has_shapes else None,
                 cpu_gflops=matrix / cpu_time if on_cpu and matrix and cpu_time else None,
                 phases=phases[i],

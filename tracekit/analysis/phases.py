@@ -124,9 +124,11 @@ def phase_rows_of(
             parts[block.module].append(
                 BlockPhase(
                     **{field: getattr(row, field) for field in ModulePhase.__struct_fields__},
-                    attention_flops_per_pass=of_parts["attention"] if knows_flops else None,
-                    ffn_flops_per_pass=of_parts["ffn"] if knows_flops else None,
-                    mixer_flops_per_pass=of_parts["mixer"] if knows_flops else None,
+                    attention_flops_per_pass=of_parts["attention"]
+                    if knows_flops and block.knows_parts
+                    else None,
+                    ffn_flops_per_pass=of_parts["ffn"] if knows_flops and block.knows_parts else None,
+                    mixer_flops_per_pass=of_parts["mixer"] if knows_flops and block.knows_parts else None,
                     cpu_gflops=float(matrix / cpu_time)
                     if on_cpu and knows_flops and matrix and cpu_time
                     else None,

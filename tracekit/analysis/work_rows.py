@@ -16,8 +16,16 @@ from tracekit.analysis.schema import KernelRow, OpRow, Pass, RegionRow
 from tracekit.attribution import NOBODY, Attribution, is_within_same, sum_upwards
 from tracekit.trace import GPU_KINDS, Ints, Trace
 
-# A pass that takes this many times the median one is named as an outlier.
+# A pass that takes this many times the median one is named as an outlier, unless it computes more as well.
 OUTLIER_RATIO = 2.0
+# Passes are of several kinds when the most FLOPs of one are this many times the fewest.
+KINDS_RATIO = 1.25
+
+
+def are_of_several_kinds(matrix_flops: Sequence[int | None]) -> bool:
+    """Whether passes with these FLOPs can have no median: prompts and single tokens, say."""
+    known = [flops for flops in matrix_flops if flops is not None]
+    return bool(known) and max(known) > KINDS_RATIO * min(known)
 
 
 def pass_rows(
@@ -38,11 +46,21 @@ def pass_rows(
     wall = last_end - passes.start
     gaps = occupancy_by_group(start, end, events.device[at], number, count)
     origin = first_start(trace)
-    siblings: dict[int, list[int]] = defaultdict(list)
-    for phase, duration in zip(phases.of_pass.tolist(), wall.tolist(), strict=True):
-        siblings[phase].append(duration)
+    # The passes of each phase that compute as much.
+    phase_of = phases.of_pass.tolist()
+    flops_of: dict[int, list[int | None]] = defaultdict(list)
+    for phase, flops in zip(phase_of, matrix_flops, strict=True):
+        flops_of[phase].append(flops)
+    mixed = {phase for phase, flops in flops_of.items() if are_of_several_kinds(flops)}
+    kind = [
+        (phase, flops if phase in mixed else None)
+        for phase, flops in zip(phase_of, matrix_flops, strict=True)
+    ]
+    siblings: dict[tuple[int, int | None], list[int]] = defaultdict(list)
+    for key, duration in zip(kind, wall.tolist(), strict=True):
+        siblings[key].append(duration)
     limit = {
-        phase: OUTLIER_RATIO * statistics.median(walls) for phase, walls in siblings.items() if len(walls) > 2
+        key: OUTLIER_RATIO * statistics.median(walls) for key, walls in siblings.items() if len(walls) > 2
     }
     return tuple(
         Pass(
@@ -55,7 +73,7 @@ def pass_rows(
             gpu_busy_us=gaps[i].busy / 1000,
             gpu_idle_us=gaps[i].idle / 1000,
             matrix_flops=matrix_flops[i],
-            outlier=bool(wall[i] > limit.get(int(phases.of_pass[i]), np.inf)),
+            outlier=bool(wall[i] > limit.get(kind[i], np.inf)),
             phase=phases.of(i),
         )
         for i in range(count)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tracekit.attribution.intervals import NOBODY
-from tracekit.attribution.modules import Module
+from tracekit.attribution.modules import Module, Table
 
 _STACK_ROLES = (
     ("vision", re.compile(r"vision|visual|image|patch|\bvit|siglip|clip", re.IGNORECASE)),
@@ -23,7 +23,7 @@ _STACK_ROLES = (
 )
 _LAYER_TYPE = re.compile(r"(Layer|Block)$")
 _NO_LAYER_TYPE = re.compile(
-    r"Stage|^Sequential$|^ModuleList$|(Experts?|Wrapper|Parallel|Stack|Encoder|Decoder|Model|Tower)$"
+    r"Stage|^Sequential$|^ModuleList$|(Experts?|Wrapper|Parallel|Stack|Encoder|Decoder|Model|Tower|Merger)$"
 )
 _NUMBERED = re.compile(r"(.*)\.(\d+)")
 _EXPERTS = re.compile(r"(^|\.)experts?$")
@@ -39,10 +39,11 @@ _PARTS = (
     ("attention", re.compile(r"attention|attn", re.IGNORECASE)),
     (
         "mlp",
-        re.compile(r"mlp|ffn|feed_?forward|LayerFF|intermediate|Output(_\d+)?$|(^|_)fc\d$", re.IGNORECASE),
+        re.compile(r"mlp|ffn|feed_?forward|LayerFF|intermediate|Output(_\d+)?$|(^|_)(fc|linear)\d$", re.I),
     ),
     ("convolution", re.compile(r"conv(_?layer)?(\dd)?(_\d+)?$", re.IGNORECASE)),
 )
+_DEEPEST_PART = 8
 _MIXERS = ("attention", "mamba", "linear_attention", "convolution")
 
 
@@ -53,30 +54,39 @@ class Block:
     index: int
     kind: str  # "transformer", or what it is made of: "attention", "mlp", "mamba+moe", …
     parts: dict[int, str]  # the modules inside that are the top of a part: which part each is
+    knows_parts: bool = True  # the modules inside are among those that ran
 
 
-def find_blocks(modules: Sequence[Module], numbered: bool) -> list[Block]:
-    """The blocks among `modules`, by stack and index; `numbered` says that paths are attribute paths."""
+def find_blocks(modules: Sequence[Module], numbered: bool, table: Table | None = None) -> list[Block]:
+    """The blocks among `modules`, by stack and index; `numbered` says that paths are attribute paths.
+
+    `table` holds what is inside modules of which nothing inside was called: those without scopes, and layers
+    that run as one fused operator.
+    """
+    table = table or {}
     children: dict[int, list[int]] = defaultdict(list)
     for index, module in enumerate(modules):
         children[module.parent].append(index)
-    stacks = _numbered_stacks(modules, children) if numbered else _typed_stacks(modules, children)
+    stacks = _numbered_stacks(modules, children, table) if numbered else _typed_stacks(modules, children)
     labels = _labels([stack for stack, _ in stacks])
     blocks = []
     for label, (_, members) in zip(labels, stacks, strict=True):
         for number, member in members:
             parts = _parts(modules, children, member)
-            blocks.append(Block(member, label, number, _kind(set(parts.values())), parts))
+            knows_parts = bool(children[member])
+            found = set(parts.values()) if knows_parts else _parts_in_table(table, modules[member].path)
+            blocks.append(Block(member, label, number, _kind(found), parts, knows_parts))
     return blocks
 
 
 def _numbered_stacks(
-    modules: Sequence[Module], children: dict[int, list[int]]
+    modules: Sequence[Module], children: dict[int, list[int]], table: Table
 ) -> list[tuple[str, list[tuple[int, int]]]]:
     stacks: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for index, module in enumerate(modules):
         match = _NUMBERED.fullmatch(module.path)
-        if match and children[index] and not _EXPERTS.search(match[1]) and _may_be_layer(module):
+        has_inside = children[index] or module.path in table
+        if match and has_inside and not _EXPERTS.search(match[1]) and _may_be_layer(module):
             stacks[match[1]].append((int(match[2]), index))
     paths = {f"{stack}.{number}" for stack, members in stacks.items() for number, _ in members}
     return [
@@ -145,7 +155,7 @@ def _parts(modules: Sequence[Module], children: dict[int, list[int]], block: int
     pending = list(children[block])
     while pending:
         index = pending.pop()
-        part = _part(modules[index])
+        part = _part(modules[index].type, modules[index].name)
         if part == "mlp" and "moe" in _parts(modules, children, index).values():
             part = "moe"
         if part:
@@ -155,8 +165,19 @@ def _parts(modules: Sequence[Module], children: dict[int, list[int]], block: int
     return parts
 
 
-def _part(module: Module) -> str | None:
-    for text in (module.type, module.name):
+def _parts_in_table(table: Table, path: str, depth: int = 0) -> set[str]:
+    found: set[str] = set()
+    for inner, kind in table.get(path, ()) if depth < _DEEPEST_PART else ():
+        part = _part(kind, inner.rpartition(".")[2])
+        inside = _parts_in_table(table, inner, depth + 1) if part in (None, "mlp") else set()
+        if part == "mlp" and "moe" not in inside:
+            inside = {"mlp"}
+        found |= inside if part in (None, "mlp") else {str(part)}
+    return found
+
+
+def _part(kind: str | None, name: str) -> str | None:
+    for text in (kind, name):
         for part, pattern in _PARTS:
             if text and "norm" not in text.lower() and pattern.search(text):
                 return part

@@ -7,9 +7,10 @@ that a trace has is used, never two at once.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,6 +20,10 @@ from tracekit.trace import FRAME_PREFIX, Intervals, Ints, Trace
 
 _SCOPE_NAME = re.compile(r"tracekit:(forward|\d{1,9}):(.*)", re.DOTALL)
 _TYPE_OF_FRAME = re.compile(r"(.*?)(?:_\d+)?", re.DOTALL)
+
+
+Table: TypeAlias = Mapping[str, Sequence[tuple[str, str | None]]]
+"""Path and type of each module directly below a path."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class ModuleTree:
     forwards: Intervals  # capture's own scopes around passes
     is_scope_op: Mask  # per entry of trace.ops: is a scope, no op
     is_region: Mask  # per entry of trace.annotations: is a user's own range
+    table: Table = field(default_factory=dict)  # of capture: it knows modules without scopes too
 
 
 def find_modules(trace: Trace) -> ModuleTree:
@@ -117,9 +123,19 @@ def _from_scopes(trace: Trace, scopes: Intervals, is_scope_op: Mask, is_region: 
 
     is_module = index != NOBODY
     forwards = take(scopes, ~is_module)
-    return _tree(
+    tree = _tree(
         "scopes", take(scopes, is_module), index[is_module], describe, forwards, is_scope_op, is_region
     )
+    return replace(tree, table=_below(table.values()))
+
+
+def _below(rows: Iterable[dict[str, Any]]) -> Table:
+    found: dict[str, list[tuple[str, str | None]]] = defaultdict(list)
+    for row in rows:
+        path, kind = row.get("path"), row.get("type")
+        if isinstance(path, str) and path:
+            found[path.rpartition(".")[0]].append((path, kind if isinstance(kind, str) else None))
+    return dict(found)
 
 
 def _module_table(trace: Trace) -> list[dict[str, Any]]:

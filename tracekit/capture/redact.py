@@ -33,7 +33,7 @@ _PARTS = (
     ("attention", re.compile(r"attention|attn", re.IGNORECASE)),
     (
         "mlp",
-        re.compile(r"mlp|ffn|feed_?forward|LayerFF|intermediate|Output(_\d+)?$|(^|_)fc\d$", re.IGNORECASE),
+        re.compile(r"mlp|ffn|feed_?forward|LayerFF|intermediate|Output(_\d+)?$|(^|_)(fc|linear)\d$", re.I),
     ),
     ("conv", re.compile(r"conv(_?layer)?(\dd)?(_\d+)?$", re.IGNORECASE)),
 )

@@ -179,7 +179,7 @@ class _Facts:
 
     def _latency(self, one: PassFigures) -> str:
         if one.latency_us is None:
-            return f"{DASH} ({self._text(view.why_no_latency())})"
+            return f"{DASH} ({self._text(view.why_no_latency(self.report))})"
         return self._median(one.latency_us, one.latency_passes, one.latency_min_us, one.latency_max_us)
 
     def _wall(self, one: PassFigures) -> str:
@@ -387,6 +387,8 @@ class _Facts:
             return view.why_no_blocks(self.report)
         if field == "parameters":
             return N_("the trace does not say: capture it with tracekit capture")
+        if all(getattr(block, field, None) is None and block.matrix_flops for block in self.report.blocks):
+            return N_("nothing inside the blocks has a scope")
         if all(block.matrix_flops is None for block in self.report.blocks):
             return view.why_no_block_flops(self.report)
         return N_("no such part was found in the blocks")

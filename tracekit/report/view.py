@@ -308,7 +308,17 @@ def why_no_passes() -> Message:
     return N_("no pass was found in the trace")
 
 
-def why_no_latency() -> Message:
+def was_captured(report: Report) -> bool:
+    """Whether tracekit's capture wrote the trace."""
+    return report.model.mode is not None
+
+
+def why_no_latency(report: Report) -> Message:
+    if was_captured(report):
+        return N_(
+            "no latency without the profiler: for that a loop warms up for three steps or more, "
+            "and calls the model once in each; wall time includes overhead"
+        )
     return N_("no latency without the profiler: tracekit capture measures it; wall time includes overhead")
 
 
@@ -322,6 +332,8 @@ def why_no_pass_flops(report: Report) -> Message:
 def why_no_model_field(report: Report) -> Message:
     """Why a field of the model card is unknown."""
     if not knows_configuration(report):
+        if was_captured(report):
+            return N_("the model has no configuration of transformers that says it")
         return N_("the trace does not say: capture it with tracekit capture")
     return N_("not in the model's configuration")
 
@@ -340,10 +352,10 @@ def missing(report: Report) -> list[Message]:
         (report.flops.source != "shapes", why_no_flops(report)),
         (not is_per_pass(report), N_("no pass was found: times are of the whole trace")),
         (
-            not knows_configuration(report),
+            not knows_configuration(report) and not was_captured(report),
             N_("the trace does not carry the model's configuration: capture it with tracekit capture"),
         ),
-        (report.time.latency_us is None, why_no_latency()),
+        (report.time.latency_us is None, why_no_latency(report)),
     ]
     found = [message for is_missing, message in lacks if is_missing]
     if report.device.note is not None:
