@@ -45,18 +45,19 @@ LAYOUTS = {
     "ph": "s", "id": 1, "name": "ac2g", "bp": "e"
   }
   ],"traceName": "/tmp/elsewhere.json" }""",
-    "2.11": """
-  {
-    "schemaVersion": 1,
+}
+SEVERAL_FIELDS_A_LINE = """
+{
+  "schemaVersion": 1,
   "traceEvents": [
   {
-    "ph": "X", "cat": "user_annotation", "name": "%s", "pid": 1, "tid": 2,
+    "ph": "X", "cat": "user_annotation", "name": "%%s", "pid": 1, "tid": 2,
     "ts": 4669920914852.507, "dur": 919.150
   },
   {
     "name": "thread_name", "ph": "M", "ts": 4669920914852.507, "pid": 1, "tid": 2,
     "args": {
-      "name": "thread 1 (%s)"
+      "name": "thread 1 (%%s)"
     }
   },
   {
@@ -68,32 +69,12 @@ LAYOUTS = {
     "pid": "", "tid": "", "ts": 4669920915973.550
   }
   ],
-  "traceName": "/tmp/elsewhere.json"
-}""",
-    "2.4": """
-{
-  "schemaVersion": 1,
-  "traceEvents": [
-  {
-    "ph": "X", "cat": "user_annotation", "name": "%s", "pid": 1, "tid": 2,
-    "ts": 4669920914852.507, "dur": 919.150
-  },
-  {
-    "name": "thread_name", "ph": "M", "ts": 4669920914852.507, "pid": 1, "tid": 2,
-    "args": {
-      "name": "thread 1 (%s)"
-    }
-  },
-  {
-    "ph": "s", "id": 1, "pid": 1, "tid": 2, "ts": 4669920914852.507,
-    "cat": "ac2g", "name": "ac2g", "bp": "e"
-  }
-  ],
-  "traceName": "/tmp/elsewhere.json",
-  "displayTimeUnit": "ms",
-  "baseTimeNanoseconds": 1790857026000000000
-}""",
-}
+  "traceName": "/tmp/elsewhere.json"%s
+}"""
+LAYOUTS["2.11"] = SEVERAL_FIELDS_A_LINE % ""
+LAYOUTS["2.4"] = (
+    SEVERAL_FIELDS_A_LINE % ',\n  "displayTimeUnit": "ms",\n  "baseTimeNanoseconds": 1790857026000000000'
+)
 TORCH_LIKE = LAYOUTS["2.13"]
 in_every_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 
