@@ -194,7 +194,13 @@ def capture(
         finally:
             session.is_recording = False
             recorder.stop()
-        notes = [] if scoped.called[0] else ["no call of the model itself was recorded"]
+        notes = (
+            []
+            if scoped.called[0]
+            else [
+                "no call of the model itself was recorded: it ran within a compiled function, or not at all"
+            ]
+        )
         if counts is not None:
             counts = counts.renumbered([module for _, module in scoped.modules])
             if counts.failure:
