@@ -20,7 +20,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tracekit.attribution.intervals import NOBODY, Mask, Nesting, has_ancestor, innermost
+from tracekit.attribution.intervals import NOBODY, Mask, Nesting, depths, has_ancestor, innermost
 from tracekit.attribution.lookup import last_no_later
 from tracekit.trace import NO_ID, Flows, Ints, Ops, Trace
 
@@ -82,9 +82,7 @@ def backward_scopes(names: Sequence[str], ops: Ops, link: Ints, nesting: Nesting
     accumulates = np.array([name.endswith(_ACCUMULATES) for name in names], np.bool_)[ops.name]
     step = np.where(link != NOBODY, link, np.where(accumulates, NOBODY, nesting.parent))
     leads_to = np.append(np.where(in_scope, np.arange(count), np.where(step == NOBODY, count, step)), count)
-    while not np.array_equal(further := leads_to[leads_to], leads_to):
-        leads_to = further
-    scope = np.where(in_scope, NOBODY, np.append(op_scope, NOBODY)[leads_to[:count]])
+    scope = np.where(in_scope, NOBODY, np.append(op_scope, NOBODY)[_ends_of(leads_to)[:count]])
     return np.asarray(scope, np.int64)
 
 
@@ -96,22 +94,20 @@ def backward_parents(parent: Ints, around: Ints) -> tuple[Ints, Ints]:
     started earlier.)
     """
     parent = np.where(parent != NOBODY, parent, around)
-    depth = np.zeros(len(parent), np.int64)
-    ancestor = parent.copy()
-    pending = np.flatnonzero(ancestor != NOBODY)
-    while len(pending):
-        depth[pending] += 1
-        ancestor[pending] = parent[ancestor[pending]]
-        pending = pending[ancestor[pending] != NOBODY]
-    return parent, depth
+    return parent, depths(parent)
 
 
 def inherited(values: Ints, parent: Ints) -> Ints:
     """Each scope's own value or, where it is `NOBODY`, that of the nearest scope above that has one."""
     leads_to = np.where((values == NOBODY) & (parent != NOBODY), parent, np.arange(len(values)))
+    return np.asarray(values[_ends_of(leads_to)], np.int64)
+
+
+def _ends_of(leads_to: Ints) -> Ints:
+    """Where each chain of steps ends; what leads to itself is an end."""
     while not np.array_equal(further := leads_to[leads_to], leads_to):
         leads_to = further
-    return np.asarray(values[leads_to], np.int64)
+    return leads_to
 
 
 def _ends_of_arrows(flows: Flows, ops: Ops, nesting: Nesting) -> tuple[Ints, Ints]:

@@ -52,17 +52,22 @@ def nest(intervals: Intervals) -> Nesting:
         pending = pending[end[candidate[pending]] < end[pending]]
         candidate[pending] = candidate[candidate[pending]]
         pending = pending[candidate[pending] != NOBODY]
-    depth = np.zeros(count, np.int64)
-    ancestor = candidate.copy()
-    while np.any(inside := ancestor != NOBODY):
-        depth[inside] += 1
-        ancestor[inside] = candidate[ancestor[inside]]
     parent = np.full(count, NOBODY, np.int64)
     has_parent = candidate != NOBODY
     parent[order[has_parent]] = order[candidate[has_parent]]
-    unsorted_depth = np.empty(count, np.int64)
-    unsorted_depth[order] = depth
-    return Nesting(thread, start, end, order, candidate, parent, unsorted_depth)
+    return Nesting(thread, start, end, order, candidate, parent, depths(parent))
+
+
+def depths(parent: Ints) -> Ints:
+    """How many intervals enclose each, by the parent of each."""
+    depth = np.zeros(len(parent), np.int64)
+    ancestor = parent.copy()
+    pending = np.flatnonzero(ancestor != NOBODY)
+    while len(pending):
+        depth[pending] += 1
+        ancestor[pending] = parent[ancestor[pending]]
+        pending = pending[ancestor[pending] != NOBODY]
+    return depth
 
 
 def innermost(nesting: Nesting, thread: Ints, start: Ints, end: Ints) -> Ints:
