@@ -319,6 +319,17 @@ def test_a_pass_of_several_kinds_that_lags_behind_its_own_is_an_outlier(tmp_path
     assert [one.outlier for one in report.passes] == [False] * 5 + [True]
 
 
+def test_a_cache_that_grows_makes_no_kinds(tmp_path: Path) -> None:
+    """Decodes that compute more and more are of the rounds that were timed."""
+    builder = generate()
+    for number in range(1, 4):
+        at = 1000 * (number + 1)
+        builder.op("aten::bmm", at + 90, at + 95, [[1, 2, 64], [1, 64, 500 * number]], ["float", "float"])
+    report = analyze(builder.write(tmp_path / "t.json.gz"))
+    assert report.phases[1].headline_basis == report.flops.headline_basis == "latency"
+    assert "passes.of_several_kinds" not in [finding.id for finding in report.findings]
+
+
 def test_passes_of_one_kind_are_rated_by_their_latency(tmp_path: Path) -> None:
     report = analyze(loop([20, 20, 22]).write(tmp_path / "t.json.gz"))
     assert report.flops.headline_basis == "latency"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from tracekit.analysis.schema import (
@@ -43,17 +43,18 @@ def find(
     capture: Capture | None = None,
 ) -> tuple[Finding, ...]:
     """The findings, worst first."""
-    mixed = _phases_of_several_kinds(passes)
+    known_flops = [one.matrix_flops for one in passes if one.matrix_flops is not None]
+    mixed = are_of_several_kinds((one.phase for one in passes), known_flops)
     found = [
         *_early_end(capture),
-        *_several_kinds(mixed),
+        *(_several_kinds(known_flops) if mixed else ()),
         *_outlier_passes(passes),
         *(() if mixed else _slow_calls(modules)),
         *_gpu_waits(passes),
         *_damage(trace),
         *_what_the_trace_lacks(trace, accounting, flops),
         *_doubtful_figures(device, accounting, flops),
-        *_uncounted(flops, [row for row in phases if row.name not in mixed]),
+        *(() if mixed else _uncounted(flops, phases)),
         *_throttled(device.telemetry),
     ]
     return tuple(sorted(found, key=lambda one: (_SEVERITIES.index(one.severity), -(one.gain_us or 0))))
@@ -69,30 +70,18 @@ def _early_end(capture: Capture | None) -> Iterator[Finding]:
         )
 
 
-def _phases_of_several_kinds(passes: Sequence[Pass]) -> dict[str | None, list[int]]:
-    """The FLOPs of the passes of each phase in which they differ too much for a median."""
-    flops: dict[str | None, list[int]] = {}
-    for one in passes:
-        if one.matrix_flops is not None:
-            flops.setdefault(one.phase, []).append(one.matrix_flops)
-    return {phase: own for phase, own in flops.items() if are_of_several_kinds(own)}
-
-
-def _several_kinds(mixed: Mapping[str | None, Sequence[int]]) -> Iterator[Finding]:
-    for flops in mixed.values():
-        yield Finding(
-            id="passes.of_several_kinds",
-            severity="low",
-            evidence=N_(
-                "passes differ in what they compute, {least} to {most} MFLOPs: "
-                "medians of a pass are of passes of several kinds",
-                least=f"{min(flops) / 1e6:.4g}",
-                most=f"{max(flops) / 1e6:.4g}",
-            ),
-            advice=N_(
-                "capture each kind on its own; --mode generate of capture tells prefill and decode apart"
-            ),
-        )
+def _several_kinds(flops: Sequence[int]) -> Iterator[Finding]:
+    yield Finding(
+        id="passes.of_several_kinds",
+        severity="low",
+        evidence=N_(
+            "passes differ in what they compute, {least} to {most} MFLOPs: "
+            "medians of a pass are of passes of several kinds",
+            least=f"{min(flops) / 1e6:.4g}",
+            most=f"{max(flops) / 1e6:.4g}",
+        ),
+        advice=N_("capture each kind on its own; --mode generate of capture tells prefill and decode apart"),
+    )
 
 
 def _outlier_passes(passes: Sequence[Pass]) -> Iterator[Finding]:

@@ -50,7 +50,7 @@ def phase_rows(
         # What a training makes of its tokens takes a whole step, not the forward alone.
         duration = _median(captured.step_latencies_us) or latency or wall
         tokens = captured.batch_size * phase.tokens if captured.batch_size and phase.tokens else None
-        tflops, basis = _rate(matrix, None if _may_be_others(own) else latency, wall, "pass_wall", timed)
+        tflops, basis = _rate(matrix, None if _may_be_others(passes) else latency, wall, "pass_wall", timed)
         rows.append(
             PhaseRow(
                 name=name,
@@ -119,9 +119,8 @@ def flops_of(
     launched = costs.launched
     launched_time = int(costs.gpu_time[launched].sum())
     at_peak = float(costs.matrix_bound[launched].sum())
-    own = [one for one in passes if main is None or one.phase == main.name]
-    per_pass = _of_pass(own)
-    latency = None if _may_be_others(own) else time.latency_us
+    per_pass = _of_pass([one for one in passes if main is None or one.phase == main.name])
+    latency = None if _may_be_others(passes) else time.latency_us
     headline = _rate(per_pass, latency, time.pass_wall_us, "pass_wall", timed)
     step = _rate(steps.matrix_flops, time.step_latency_us, time.step_wall_us, "step_wall", timed)
     return Flops(
@@ -151,7 +150,7 @@ def _median(values: Sequence[float]) -> float | None:
 
 def _may_be_others(passes: Sequence[Pass]) -> bool:
     """Whether the passes that were timed may have been of another kind than these, in a loop of several."""
-    return are_of_several_kinds([one.matrix_flops for one in passes])
+    return are_of_several_kinds((one.phase for one in passes), [one.matrix_flops for one in passes])
 
 
 def _of_pass(passes: Sequence[Pass]) -> int | None:

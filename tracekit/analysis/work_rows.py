@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import numpy as np
@@ -22,10 +22,13 @@ OUTLIER_RATIO = 2.0
 KINDS_RATIO = 1.25
 
 
-def are_of_several_kinds(matrix_flops: Sequence[int | None]) -> bool:
-    """Whether passes with these FLOPs can have no median: prompts and single tokens, say."""
+def are_of_several_kinds(phases: Iterable[object], matrix_flops: Sequence[int | None]) -> bool:
+    """Whether passes of one phase, with these FLOPs, can have no median: prompts and single tokens, say.
+
+    Where capture tells phases apart, those of one differ only as a cache grows.
+    """
     known = [flops for flops in matrix_flops if flops is not None]
-    return bool(known) and max(known) > KINDS_RATIO * min(known)
+    return len(set(phases)) == 1 and bool(known) and max(known) > KINDS_RATIO * min(known)
 
 
 def pass_rows(
@@ -46,16 +49,10 @@ def pass_rows(
     wall = last_end - passes.start
     gaps = occupancy_by_group(start, end, events.device[at], number, count)
     origin = first_start(trace)
-    # The passes of each phase that compute as much.
+    # The passes of each phase and, where capture does not tell phases apart, those that compute as much.
     phase_of = phases.of_pass.tolist()
-    flops_of: dict[int, list[int | None]] = defaultdict(list)
-    for phase, flops in zip(phase_of, matrix_flops, strict=True):
-        flops_of[phase].append(flops)
-    mixed = {phase for phase, flops in flops_of.items() if are_of_several_kinds(flops)}
-    kind = [
-        (phase, flops if phase in mixed else None)
-        for phase, flops in zip(phase_of, matrix_flops, strict=True)
-    ]
+    mixed = are_of_several_kinds(phase_of, matrix_flops)
+    kind = [(phase, flops if mixed else None) for phase, flops in zip(phase_of, matrix_flops, strict=True)]
     siblings: dict[tuple[int, int | None], list[int]] = defaultdict(list)
     for key, duration in zip(kind, wall.tolist(), strict=True):
         siblings[key].append(duration)
