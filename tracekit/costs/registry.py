@@ -44,19 +44,33 @@ class UnknownCostError(Exception):
 
 
 @dataclass(frozen=True)
+class Collective:
+    """What torch records of a collective beside its inputs; None where it does not."""
+
+    name: str  # "allreduce", "_allgather_base", "all_to_all", …
+    in_elements: int | None = None
+    out_elements: int | None = None
+    dtype: str | None = None  # "Float", "BFloat16", …
+    group_size: int | None = None
+
+
+@dataclass(frozen=True)
 class Call:
     """How an op was called, as the profiler recorded it (`record_shapes=True`).
 
-    `shapes[i]` is the shape of input i, `()` for scalars and for what is no tensor, a tuple of shapes for
-    a list of tensors; `dtypes[i]` its type as Kineto spells it; `values[i]` the text of a non-tensor
-    input. Missing entries are absent, not empty: use `shape` and `value`, which raise
-    `UnknownCostError`, and `dtype`.
+    `shapes[i]` is the shape of input i, `()` for tensors without dimensions and for what is no tensor, a
+    tuple of shapes for a list of tensors; `dtypes[i]` its type as Kineto spells it: `"Scalar"` or
+    `"ScalarList"` for numbers, `""` for None, `"TensorList"` for a list, whose elements' type is not
+    recorded; `values[i]` the text of a non-tensor input. Missing entries are absent, not empty: use
+    `shape`, `shape_list` and `value`, which raise `UnknownCostError`, and `dtype`.
     """
 
     name: str
     shapes: tuple[Any, ...] = ()
     dtypes: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
+    list_element_bytes: int | None = None  # of tensors in lists, as the names of their kernels tell
+    collective: Collective | None = None
 
     def shape(self, index: int, rank: int | None = None) -> Shape:
         """The shape of input `index`; raises `UnknownCostError` without one, or of another rank."""
@@ -67,13 +81,27 @@ class Call:
             raise UnknownCostError
         return tuple(shape)
 
+    def shape_list(self, index: int) -> tuple[Shape, ...]:
+        """The shapes of the tensors in the list that is input `index`; raises `UnknownCostError`."""
+        shapes = self.shapes[index] if index < len(self.shapes) else ()
+        if not shapes or not all(isinstance(shape, tuple | list) for shape in shapes):
+            raise UnknownCostError
+        if not all(isinstance(size, int) for shape in shapes for size in shape):
+            raise UnknownCostError
+        return tuple(map(tuple, shapes))
+
+    def is_tensor(self, index: int) -> bool:
+        """Whether input `index` is one tensor; one of no dimensions too."""
+        return self.dtype(index) not in (None, "Scalar", "ScalarList", "TensorList", "GenericList", "Tuple")
+
     def dtype(self, index: int) -> str | None:
         """The type of input `index` as Kineto spells it, None where it was not recorded."""
         return (self.dtypes[index] or None) if index < len(self.dtypes) else None
 
     def element_bytes(self, index: int) -> int | None:
         """Size of an element of input `index` in bytes, None for an unknown type."""
-        return DTYPE_BYTES.get(self.dtypes[index]) if index < len(self.dtypes) else None
+        dtype = self.dtype(index) or ""
+        return self.list_element_bytes if dtype == "TensorList" else DTYPE_BYTES.get(dtype)
 
     def value(self, index: int) -> Any:
         """The non-tensor input `index`: a number, bool or list; raises `UnknownCostError` without one."""
@@ -90,14 +118,21 @@ class Call:
 class Cost:
     """What one call of an op takes, at least.
 
-    `matrix`: matrix FLOPs, as `torch.utils.flop_counter` counts them; `bytes`: every input read once and
-    every output written once, None where a size is unknown; `dtype`: of the matrix operands, as Kineto
-    spells it.
+    `matrix`: matrix FLOPs, as `torch.utils.flop_counter` counts them. `bytes`: every input read once and
+    every output written once, None where a size is unknown; of a gather only what is gathered. `dtype`: of
+    the operands, as Kineto spells it, by which a device's peak is chosen. `vector`: vector FLOPs; every
+    addition, multiplication, division and comparison of an element is one, and so is every elementary
+    function (exp, log, sqrt, rsqrt, tanh, erf, sigmoid), as XLA's HloCostAnalysis counts; moving or casting
+    an element is none. `causal_matrix`: what a causal mask leaves of `matrix`, None where there is no mask.
+    `over_network`: the bytes are those that one device sends, and no memory bandwidth bounds them.
     """
 
-    matrix: int
+    matrix: int = 0
     bytes: int | None = None
     dtype: str | None = None
+    vector: int = 0
+    causal_matrix: int | None = None
+    over_network: bool = False
 
 
 Formula: TypeAlias = Callable[[Call], Cost]
@@ -110,35 +145,53 @@ class Entry:
 
 
 _entries: dict[str, Entry] = {}
+_prefixes: dict[str, Entry] = {}
 
 
 def register(*names: str, wrapper: bool = False) -> Callable[[Formula], Formula]:
-    """Registers a formula for the ops `names`.
+    """Registers a formula for the ops `names`; a name that ends in `*` stands for all that begin so.
 
     The outermost op with a formula hides what is nested in it. A `wrapper` counts only where nothing
-    below it does.
+    below it does. A whole name goes before a prefix, a long prefix before a short one, and the formula
+    that was registered last before earlier ones of the same name.
     """
 
     def decorate(formula: Formula) -> Formula:
         for name in names:
-            _entries[name] = Entry(formula, wrapper)
+            if name.endswith("*"):
+                _prefixes[name[:-1]] = Entry(formula, wrapper)
+            else:
+                _entries[name] = Entry(formula, wrapper)
         return formula
 
     return decorate
 
 
 def is_wrapper(name: str) -> bool:
-    entry = _entries.get(name)
+    entry = _entries.get(name) or _entry_by_prefix(name)
     return entry is not None and entry.wrapper
 
 
-def cost_of(name: str, shapes: bytes, dtypes: bytes, concrete: bytes) -> Cost | None:
+def _entry_by_prefix(name: str) -> Entry | None:
+    fitting = [prefix for prefix in _prefixes if name.startswith(prefix)]
+    return _prefixes[max(fitting, key=len)] if fitting else None
+
+
+def cost_of(
+    name: str,
+    shapes: bytes,
+    dtypes: bytes,
+    concrete: bytes,
+    list_element_bytes: int | None = None,
+    collective: Collective | None = None,
+) -> Cost | None:
     """The cost of an op from its raw JSON columns; None without a formula or what the formula needs."""
-    entry = _entries.get(name)
-    if entry is None or not shapes:
+    entry = _entries.get(name) or _entry_by_prefix(name)
+    if entry is None or not (shapes or collective):
         return None
+    call = Call(name, _decode(shapes), _decode(dtypes), _texts(concrete), list_element_bytes, collective)
     try:
-        return entry.formula(Call(name, _decode(shapes), _decode(dtypes), _texts(concrete)))
+        return entry.formula(call)
     except (UnknownCostError, ValueError, TypeError, IndexError):
         return None
 
