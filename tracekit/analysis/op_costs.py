@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from tracekit.analysis.list_elements import element_bytes_of_lists
 from tracekit.attribution import NOBODY, Attribution, Mask, has_ancestor, sum_upwards
-from tracekit.costs import Cost, cost_of, is_wrapper
+from tracekit.costs import Collective, Cost, cost_of, has_formula, is_wrapper
 from tracekit.hardware import DeviceSpec, peak_for
-from tracekit.trace import Ints, Trace
+from tracekit.trace import GPU_KINDS, Ints, Signature, Trace
 
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 # What cuBLAS, CUTLASS and cuDNN call kernels that round fp32 operands to TF32: "tf32" itself, and the
 # shapes of the TF32 instructions mma.m16n8k4 and m16n8k8 (s1688).
 _TF32_KERNEL = re.compile(r"tf32|s1688(?!f16|bf16)", re.IGNORECASE)
+# Copies between host and device, as CUPTI and roctracer name them: no memory of the device bounds them.
+_HOST_COPY = re.compile(r"HtoD|DtoH|HostToDevice|DeviceToHost", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -27,14 +30,22 @@ class OpCosts:
 
     has_shapes: bool  # any op of the trace
     counted: Mask
+    within_counted: Mask  # counts, or is inside one that does
+    within_shapes: Mask  # has shapes, or is inside one that does
+    has_formula: Mask  # a formula is registered for its name, whether or not it could tell the cost
     matrix: Ints
+    vector: Ints
     bytes: Ints
+    causal: Ints  # what causal masks leave of `matrix`, all of it where there is none
     knows_bytes: Mask
     gpu_time: Ints  # ns, with nested ops
     gpu_self_time: Ints
     gpu_events: Ints  # with nested ops
     bound: Floats  # ns at least on this device, NaN where unknown
     matrix_bound: Floats  # ns at peak FLOP/s, NaN where unknown
+    compute_bound: Floats  # ns for all FLOPs, NaN where unknown
+    over_network: Mask
+    copies_to_host: Mask  # or from it
     covered_gpu_time: int  # ns launched inside a counted op that has shapes
     coverable_gpu_time: int  # ns launched inside any op that has shapes
 
@@ -43,89 +54,153 @@ class OpCosts:
         """Counted ops that launched GPU events."""
         return self.counted & (self.gpu_events > 0)
 
+    @property
+    def multiplies(self) -> Mask:
+        """Counted ops with matrix FLOPs that launched GPU events."""
+        return self.launched & (self.matrix > 0)
+
 
 def cost_ops(trace: Trace, attribution: Attribution, device: DeviceSpec | None) -> OpCosts:
     """The costs of all ops; each distinct signature is computed once."""
     ops, nesting = attribution.ops, attribution.op_nesting
-    costs: dict[int, Cost] = {}
-    for code in np.unique(ops.signature).tolist():
-        signature = trace.signatures[code]
-        cost = cost_of(signature.name, signature.shapes, signature.dtypes, signature.concrete)
-        if cost is not None:
-            costs[code] = cost
-    wraps = np.array([is_wrapper(signature.name) for signature in trace.signatures], np.bool_)
-    shaped = np.array([bool(signature.shapes) for signature in trace.signatures], np.bool_)
+    element_bytes = element_bytes_of_lists(trace, attribution)
+    sizes = int(element_bytes.max(initial=0)) + 1
+    variants, variant = np.unique(ops.signature * sizes + element_bytes, return_inverse=True)
+    signature_of = [trace.signatures[code] for code in (variants // sizes).tolist()]
+    costs = list(map(_cost, signature_of, (variants % sizes).tolist()))
 
-    def per_signature(values: dict[int, int]) -> Ints:
-        column = np.zeros(len(trace.signatures), np.int64)
-        column[list(values)] = list(values.values())
-        return column[ops.signature]
+    def per_op(values: Callable[[Cost], int | None]) -> Ints:
+        column = [0 if cost is None else values(cost) or 0 for cost in costs]
+        return np.array(column, np.int64)[variant] if column else np.zeros(0, np.int64)
+
+    def flag(values: Sequence[bool]) -> Mask:
+        return np.array(values, np.bool_)[variant]
 
     events = trace.gpu_events
     duration = events.end - events.start
     launched = attribution.gpu_op != NOBODY
     op = attribution.gpu_op[launched]
+
+    def with_nested(of_events: Any) -> Ints:
+        return sum_upwards(
+            np.bincount(op, of_events, len(ops)).astype(np.int64), nesting.parent, nesting.depth
+        )
+
     gpu_events = sum_upwards(np.bincount(op, minlength=len(ops)), nesting.parent, nesting.depth)
-
-    has_cost = per_signature(dict.fromkeys(costs, 1)) > 0
-    counted = _counted(attribution, has_cost, wraps[ops.signature])
-    counted &= ~_given_up(trace.names, attribution, gpu_events)
-    matrix = np.where(counted, per_signature({code: cost.matrix for code, cost in costs.items()}), 0)
-    sizes = {code: cost.bytes for code, cost in costs.items() if cost.bytes is not None}
-    knows_bytes = counted & (per_signature(dict.fromkeys(sizes, 1)) > 0)
-    traffic = np.where(knows_bytes, per_signature(sizes), 0)
-
     self_time = np.bincount(op, duration[launched], len(ops)).astype(np.int64)
-    tf32_name = np.array([bool(_TF32_KERNEL.search(name)) for name in trace.names], np.bool_)
-    tf32_events = np.bincount(op, tf32_name[events.name[launched]], len(ops)).astype(np.int64)
-    uses_tf32 = sum_upwards(tf32_events, nesting.parent, nesting.depth) > 0
+    has_cost = flag([cost is not None for cost in costs])
+    has_matrix = flag([cost is not None and cost.matrix > 0 for cost in costs])
+    wraps = flag([is_wrapper(signature.name) for signature in signature_of])
+    counted = _counted(attribution, has_cost, has_matrix, wraps)
+    counted &= ~_given_up(trace.names, attribution, gpu_events)
+    knows_bytes = counted & flag([cost is not None and cost.bytes is not None for cost in costs])
+    over_network = counted & flag([cost is not None and cost.over_network for cost in costs])
+    named = _named(_TF32_KERNEL, trace)[events.name[launched]]
+    uses_tf32 = with_nested(named) > 0
+    is_copy = events.kind[launched] == GPU_KINDS.index("memcpy")
+    copies_to_host = with_nested(is_copy & _named(_HOST_COPY, trace)[events.name[launched]]) > 0
 
-    bounds = _bounds(len(trace.signatures), costs, device)[:, uses_tf32.astype(np.int64), ops.signature]
-    matrix_bound, bound = np.where(counted, bounds, np.nan)
+    bounds = _bounds(costs, device)[:, uses_tf32.astype(np.int64), variant]
+    matrix_bound, compute_bound, bound = np.where(counted, bounds, np.nan)
+    bound[over_network | copies_to_host] = np.nan
 
-    has_shape = shaped[ops.signature]
-    within_shape = has_shape | has_ancestor(has_shape, nesting.parent)
+    has_shape = flag([_has_shapes(signature) for signature in signature_of])
+    within_shapes = has_shape | has_ancestor(has_shape, nesting.parent)
     within_counted = counted | has_ancestor(counted, nesting.parent)
     return OpCosts(
         has_shapes=bool(has_shape.any()),
         counted=counted,
-        matrix=matrix,
-        bytes=traffic,
+        within_counted=within_counted,
+        within_shapes=within_shapes,
+        has_formula=flag([has_formula(signature.name) for signature in signature_of]),
+        matrix=np.where(counted, per_op(lambda cost: cost.matrix), 0),
+        vector=np.where(counted, per_op(lambda cost: cost.vector), 0),
+        bytes=np.where(knows_bytes, per_op(lambda cost: cost.bytes), 0),
+        causal=np.where(counted, per_op(_causal), 0),
         knows_bytes=knows_bytes,
         gpu_time=sum_upwards(self_time, nesting.parent, nesting.depth),
         gpu_self_time=self_time,
         gpu_events=gpu_events,
         bound=bound,
         matrix_bound=matrix_bound,
-        covered_gpu_time=int(self_time[within_shape & within_counted].sum()),
-        coverable_gpu_time=int(self_time[within_shape].sum()),
+        compute_bound=compute_bound,
+        over_network=over_network,
+        copies_to_host=copies_to_host,
+        covered_gpu_time=int(self_time[within_shapes & within_counted].sum()),
+        coverable_gpu_time=int(self_time[within_shapes].sum()),
     )
 
 
-def _bounds(signatures: int, costs: dict[int, Cost], device: DeviceSpec | None) -> Floats:
-    """[at peak FLOP/s / at least, without / with TF32, signature], in ns; NaN where unknown."""
-    bounds = np.full((2, 2, signatures), np.nan)
-    for code, cost in costs.items() if device else ():
+def _cost(signature: Signature, list_element_bytes: int) -> Cost | None:
+    collective = Collective(*signature.collective) if signature.collective is not None else None
+    return cost_of(
+        signature.name,
+        signature.shapes,
+        signature.dtypes,
+        signature.concrete,
+        list_element_bytes or None,
+        collective,
+    )
+
+
+def _causal(cost: Cost) -> int:
+    return cost.matrix if cost.causal_matrix is None else cost.causal_matrix
+
+
+def _has_shapes(signature: Signature) -> bool:
+    """Whether the shapes of its inputs were recorded; those of tensors in lists once were not."""
+    if not signature.shapes:
+        return False
+    lists_are_empty = b"TensorList" in signature.dtypes and not signature.shapes.strip(b"[], \r\n\t")
+    return not lists_are_empty
+
+
+def _named(pattern: re.Pattern[str], trace: Trace) -> Mask:
+    """Per name of the trace: whether the pattern is in it."""
+    return np.array([bool(pattern.search(name)) for name in trace.names], np.bool_)
+
+
+def _bounds(costs: Sequence[Cost | None], device: DeviceSpec | None) -> Floats:
+    """[matrix FLOPs at peak / all FLOPs at peak / at least, without / with TF32, variant], in ns.
+
+    NaN where unknown. Vector FLOPs have the peak of the vector units in fp32, or in fp64 for such operands.
+    """
+    bounds = np.full((3, 2, len(costs)), np.nan)
+    for number, cost in enumerate(costs) if device else ():
+        if cost is None or device is None:
+            continue
+        vector_peak = device.peaks.get("fp64" if cost.dtype == "double" else "fp32")
+        vector = cost.vector / vector_peak / 1e3 if vector_peak else 0.0
         for tf32 in (False, True):
-            peak = peak_for(device, cost.dtype, tensor_core_tf32=tf32) if device and cost.dtype else None
-            if device is None or not peak:
+            peak = peak_for(device, cost.dtype, tensor_core_tf32=tf32) if cost.dtype else None
+            if cost.matrix and not peak:
                 continue
-            compute = cost.matrix / (peak * 1e12) * 1e9
-            bounds[0, int(tf32), code] = compute
+            matrix = cost.matrix / peak / 1e3 if peak else 0.0
+            compute = max(matrix, vector)
+            bounds[:2, int(tf32), number] = matrix, compute
             if device.bandwidth_gbs and cost.bytes is not None:
-                bounds[1, int(tf32), code] = max(compute, cost.bytes / device.bandwidth_gbs)
+                bounds[2, int(tf32), number] = max(compute, cost.bytes / device.bandwidth_gbs)
     return bounds
 
 
-def _counted(attribution: Attribution, has_cost: Mask, wraps: Mask) -> Mask:
-    """The outermost op with a cost counts; a wrapper only where nothing below it does."""
+def _counted(attribution: Attribution, has_cost: Mask, has_matrix: Mask, wraps: Mask) -> Mask:
+    """The outermost op with a cost counts; a wrapper only where nothing below it does.
+
+    To a wrapper with matrix FLOPs only what has some is below it: of a product that runs as one unknown
+    kernel after a copy, the copy is a part.
+    """
     nesting = attribution.op_nesting
-    strong = has_cost & ~wraps
-    hidden = has_ancestor(strong, nesting.parent)
-    counted = strong & ~hidden
-    contains = sum_upwards(counted.astype(np.int64), nesting.parent, nesting.depth) > 0
-    empty_wrapper = has_cost & wraps & ~hidden & ~contains
-    result: Mask = counted | (empty_wrapper & ~has_ancestor(empty_wrapper, nesting.parent))
+
+    def contains(of: Mask) -> Mask:
+        return np.greater(sum_upwards(of.astype(np.int64), nesting.parent, nesting.depth), 0)
+
+    strong = has_cost & ~wraps & ~has_ancestor(has_cost & ~wraps, nesting.parent)
+    wrapper = has_cost & wraps & ~has_ancestor(strong, nesting.parent)
+    empty = wrapper & np.where(has_matrix, ~contains(strong & has_matrix), ~contains(strong))
+    # Of wrappers in each other the outermost counts, and one with matrix FLOPs before those without.
+    empty &= has_matrix | ~contains(empty & has_matrix)
+    empty &= ~has_ancestor(empty, nesting.parent)
+    result: Mask = empty | (strong & ~has_ancestor(empty, nesting.parent))
     return result
 
 

@@ -5,7 +5,16 @@ who knows the nesting; a formula only says whether it is a wrapper.
 """
 
 from tracekit.costs import attention, convolution, matmul
-from tracekit.costs.registry import Call, Collective, Cost, UnknownCostError, cost_of, is_wrapper, register
+from tracekit.costs.registry import (
+    Call,
+    Collective,
+    Cost,
+    UnknownCostError,
+    cost_of,
+    has_formula,
+    is_wrapper,
+    register,
+)
 
 __all__ = [
     "Call",
@@ -15,6 +24,7 @@ __all__ = [
     "attention",
     "convolution",
     "cost_of",
+    "has_formula",
     "is_wrapper",
     "matmul",
     "register",

@@ -167,6 +167,11 @@ def register(*names: str, wrapper: bool = False) -> Callable[[Formula], Formula]
     return decorate
 
 
+def has_formula(name: str) -> bool:
+    """Whether a formula is registered for the op `name`."""
+    return name in _entries or _entry_by_prefix(name) is not None
+
+
 def is_wrapper(name: str) -> bool:
     entry = _entries.get(name) or _entry_by_prefix(name)
     return entry is not None and entry.wrapper

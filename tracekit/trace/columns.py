@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from tracekit.messages import Message
-from tracekit.trace.events import Event, Id
+from tracekit.trace.events import Args, Event, Id
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 
@@ -81,6 +81,16 @@ class Flows:
         return len(self.arrow)
 
 
+class CollectiveArgs(NamedTuple):
+    """What torch records of a collective beside its inputs; None where it does not."""
+
+    name: str
+    in_elements: int | None
+    out_elements: int | None
+    dtype: str | None
+    group_size: int | None
+
+
 @dataclass(frozen=True)
 class Signature:
     """What an op was called with, as raw JSON; empty where the trace does not say."""
@@ -89,6 +99,7 @@ class Signature:
     shapes: bytes
     dtypes: bytes
     concrete: bytes
+    collective: CollectiveArgs | None = None
 
 
 @dataclass(frozen=True)
@@ -247,12 +258,13 @@ class ColumnsBuilder:
                     bytes(args.shapes),
                     bytes(args.dtypes),
                     bytes(args.concrete),
+                    _collective(args) if args.collective is not None else None,
                 ],
                 _number(args.sequence),
                 _number(args.forward_thread),
             )
             if (args := event.args)
-            else (signatures[event.name, b"", b"", b""], NO_ID, NO_ID)
+            else (signatures[event.name, b"", b"", b"", None], NO_ID, NO_ID)
             for event in chosen
         ]
         signature, sequence, forward_thread = (column.copy() for column in codes.T)
@@ -333,6 +345,21 @@ def _starts_sanely(event: Event) -> bool:
 
 def _is_usable_flow(event: Event) -> bool:
     return isinstance(event.id, (int, str)) and _starts_sanely(event)
+
+
+def _collective(args: Args) -> CollectiveArgs | None:
+    def count(value: Any) -> int | None:
+        return None if _number(value) == NO_ID else int(value)
+
+    if not isinstance(args.collective, str):
+        return None
+    return CollectiveArgs(
+        name=args.collective,
+        in_elements=count(args.in_elements),
+        out_elements=count(args.out_elements),
+        dtype=args.dtype if isinstance(args.dtype, str) else None,
+        group_size=count(args.group_size),
+    )
 
 
 def _number(value: Any) -> int:

@@ -24,6 +24,11 @@ class Args(msgspec.Struct, gc=False):
     concrete: msgspec.Raw = msgspec.field(default=_ABSENT, name="Concrete Inputs")
     sequence: Any = msgspec.field(default=None, name="Sequence number")
     forward_thread: Any = msgspec.field(default=None, name="Fwd thread id")
+    collective: Any = msgspec.field(default=None, name="Collective name")
+    in_elements: Any = msgspec.field(default=None, name="In msg nelems")
+    out_elements: Any = msgspec.field(default=None, name="Out msg nelems")
+    dtype: Any = None  # of a collective's elements
+    group_size: Any = msgspec.field(default=None, name="Group size")
 
 
 class Event(msgspec.Struct, gc=False):
