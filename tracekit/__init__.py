@@ -12,10 +12,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tracekit import costs
     from tracekit.api import Report, analyze
     from tracekit.messages import UserError
 
-__all__ = ["Report", "UserError", "__version__", "analyze"]
+__all__ = ["Report", "UserError", "__version__", "analyze", "costs"]
 
 __version__ = "0.1.0"
 
@@ -25,8 +26,8 @@ _HOMES = {"Report": "tracekit.api", "analyze": "tracekit.api", "UserError": "tra
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
-    if name == "capture":  # needs torch as soon as anything of it is used
-        return import_module("tracekit.capture")
+    if name in ("capture", "costs"):  # capture needs torch as soon as anything of it is used
+        return import_module(f"tracekit.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'tracekit' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -68,6 +68,9 @@ def commands() -> None:
 @click.option("--gpu", metavar="NAME", help="The device, where the trace does not name it.")
 @click.option("--peak-tflops", type=click.FloatRange(1e-3, 1e6), help="Its dense peak, TFLOP/s.")
 @click.option("--bandwidth", type=click.FloatRange(1e-3, 1e6), help="Its memory bandwidth, GB/s.")
+@click.option(
+    "--costs", type=click.Path(path_type=Path), metavar="FILE", help="Python file with cost formulas."
+)
 @click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="Modules to list.")
 def analyze(
     trace: Path,
@@ -77,6 +80,7 @@ def analyze(
     gpu: str | None,
     peak_tflops: float | None,
     bandwidth: float | None,
+    costs: Path | None,
     top: int,
 ) -> None:
     """Turn TRACE (.json or .json.gz, of the PyTorch profiler) into a report directory."""
@@ -94,7 +98,12 @@ def analyze(
     report.check_formats(chosen)
     with _progress(trace) as progress:
         data = analysis.analyze(
-            trace, gpu=gpu, peak_tflops=peak_tflops, bandwidth_gbs=bandwidth, progress=progress
+            trace,
+            gpu=gpu,
+            peak_tflops=peak_tflops,
+            bandwidth_gbs=bandwidth,
+            costs_file=costs,
+            progress=progress,
         )
     directory = report.save(data, output or default_directory(trace), chosen, lang, top)
     if sys.stdout is None:  # closed by whoever started us

@@ -5,6 +5,7 @@ who knows the nesting; a formula only says whether it is a wrapper.
 """
 
 from tracekit.costs import attention, convolution, matmul
+from tracekit.costs.extension import load_file, load_packages
 from tracekit.costs.registry import (
     Call,
     Collective,
@@ -26,6 +27,8 @@ __all__ = [
     "cost_of",
     "has_formula",
     "is_wrapper",
+    "load_file",
+    "load_packages",
     "matmul",
     "register",
 ]

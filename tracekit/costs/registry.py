@@ -39,6 +39,9 @@ DTYPE_BYTES = {
 }
 
 
+LARGEST_COUNT = 1 << 53  # of one call
+
+
 class UnknownCostError(Exception):
     """Raised by a formula whose op was recorded without what the formula needs."""
 
@@ -196,9 +199,18 @@ def cost_of(
         return None
     call = Call(name, _decode(shapes), _decode(dtypes), _texts(concrete), list_element_bytes, collective)
     try:
-        return entry.formula(call)
-    except (UnknownCostError, ValueError, TypeError, IndexError):
+        cost = entry.formula(call)
+    except Exception:  # whatever a formula of a user's does with inputs that it did not foresee
         return None
+    return cost if _is_sane(cost) else None
+
+
+def _is_sane(cost: object) -> bool:
+    """Whether it is a cost whose numbers are counts that no sum of some thousand overflows."""
+    if not isinstance(cost, Cost):
+        return False
+    known = (cost.matrix, cost.vector, cost.bytes or 0, cost.causal_matrix or 0)
+    return all(isinstance(count, int) and 0 <= count <= LARGEST_COUNT for count in known)
 
 
 @cache
