@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from tracekit import analysis
 from tracekit.analysis.schema import (
+    BlockKindRow,
     BlockRow,
     Finding,
+    HeadroomRow,
     KernelRow,
     ModuleRow,
     OpRow,
@@ -18,6 +20,7 @@ from tracekit.analysis.schema import (
     PhaseRow,
     RegionRow,
     TypeRow,
+    UncostedRow,
 )
 from tracekit.analysis.schema import Report as ReportData
 
@@ -78,12 +81,32 @@ class Report:
     @cached_property
     def module_phases(self) -> pd.DataFrame:
         """One row per module and phase; empty where the passes are of one phase."""
-        return _phase_frame(self.data, "module_phases")
+        return _nested_frame(self.data, "module_phases")
 
     @cached_property
     def block_phases(self) -> pd.DataFrame:
         """One row per repeated layer and phase; empty where the passes are of one phase."""
-        return _phase_frame(self.data, "block_phases")
+        return _nested_frame(self.data, "block_phases")
+
+    @cached_property
+    def block_parts(self) -> pd.DataFrame:
+        """One row per repeated layer and part of it: attention, FFN, norms, residual …"""
+        return _nested_frame(self.data, "block_parts")
+
+    @cached_property
+    def block_kinds(self) -> pd.DataFrame:
+        """One row per kind of block and part, and their sums; a missing kind or part stands for all."""
+        return _frame(self.data.block_kinds, BlockKindRow)
+
+    @cached_property
+    def headroom(self) -> pd.DataFrame:
+        """One row per place in the model, those where most would be won first."""
+        return _frame(self.data.headroom, HeadroomRow)
+
+    @cached_property
+    def uncosted(self) -> pd.DataFrame:
+        """One row per kernel whose cost is not known, and why."""
+        return _frame(self.data.uncosted, UncostedRow)
 
     @cached_property
     def passes(self) -> pd.DataFrame:
@@ -117,17 +140,24 @@ def analyze(
     gpu: str | None = None,
     peak_tflops: float | None = None,
     bandwidth_gbs: float | None = None,
+    costs_file: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Report:
     """The `Report` of a trace file (`.json` or `.json.gz`) of the PyTorch profiler.
 
     `gpu` names the device where the trace does not; `peak_tflops` (dense TFLOP/s) and `bandwidth_gbs` (GB/s)
-    override the device table; `progress` is told the number of bytes that were read. Raises `UserError`
+    override the device table; `costs_file` is a Python file that registers formulas for operators of yours
+    with `tracekit.costs.register`; `progress` is told the number of bytes that were read. Raises `UserError`
     for a file that cannot be read or is no trace.
     """
     return Report(
         analysis.analyze(
-            trace, gpu=gpu, peak_tflops=peak_tflops, bandwidth_gbs=bandwidth_gbs, progress=progress
+            trace,
+            gpu=gpu,
+            peak_tflops=peak_tflops,
+            bandwidth_gbs=bandwidth_gbs,
+            costs_file=costs_file,
+            progress=progress,
         )
     )
 
@@ -138,7 +168,7 @@ def _frame(rows: Sequence[Row], row_type: type[Row]) -> pd.DataFrame:
     return frame(rows, row_type)
 
 
-def _phase_frame(data: ReportData, name: str) -> pd.DataFrame:
-    from tracekit.report.tables import phase_frame
+def _nested_frame(data: ReportData, name: str) -> pd.DataFrame:
+    from tracekit.report.tables import nested_frame
 
-    return phase_frame(data, name)
+    return nested_frame(data, name)

@@ -101,7 +101,9 @@ def test_modules(report: Report) -> None:
     assert attention.matrix_flops == 2 * ATTENTION_FLOPS
     assert attention.tflops == pytest.approx(2 * ATTENTION_FLOPS / 30e-6 / 1e12)
     assert (attention.cpu_time_us, block.cpu_time_us) == (2 * 78, 2 * 90)
-    assert all(row.gpu_backward_time_us is None and row.bytes is None for row in report.modules)
+    # [16, 64] @ [64, 128] in bf16, in each of two passes
+    assert rows["layers.0.mlp"].bytes == 2 * 2 * (16 * 64 + 64 * 128 + 16 * 128)
+    assert all(row.gpu_backward_time_us is None for row in report.modules)
 
 
 def training() -> TraceBuilder:

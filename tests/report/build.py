@@ -8,6 +8,8 @@ import msgspec
 
 from tracekit.analysis.schema import (
     Accounting,
+    BlockKindRow,
+    BlockPart,
     BlockPhase,
     BlockRow,
     Capture,
@@ -15,6 +17,7 @@ from tracekit.analysis.schema import (
     Finding,
     Flops,
     GpuState,
+    HeadroomRow,
     KernelRow,
     Memory,
     Model,
@@ -31,6 +34,7 @@ from tracekit.analysis.schema import (
     TraceInfo,
     TypePhase,
     TypeRow,
+    UncostedRow,
     UsedWithoutCall,
 )
 from tracekit.messages import N_
@@ -138,6 +142,28 @@ def type_row(
     )
 
 
+def part_figures(us: float, **more: Any) -> dict[str, Any]:
+    """Figures of a part that takes `us` over the trace, in two passes, half of it above its bound."""
+    fields: dict[str, Any] = {
+        "gpu_time_us": us,
+        "gpu_time_per_pass_us": us / 2,
+        "cpu_time_us": us,
+        "matrix_flops": 2_000_000,
+        "matrix_flops_per_pass": 1_000_000,
+        "tflops": 2.0 / us,
+        "headroom_per_pass_us": us / 4,
+        "bytes": 4_000_000,
+        "gbs": 4000.0 / us,
+        "arithmetic_intensity": 0.5,
+        "bound_us": us / 2,
+        "bounded_gpu_time_us": us,
+        "bound_share": 0.5,
+        "limited_by": "memory",
+        "headroom_us": us / 2,
+    }
+    return {**fields, **more}
+
+
 def one_pass(index: int, wall_us: float = 6000.0, *, outlier: bool = False) -> Pass:
     return Pass(
         index=index,
@@ -230,7 +256,15 @@ def hybrid() -> Report:
             ),
         ),
         types=(
-            type_row("Linear", 6000.0, modules=2, calls=4),
+            changed(
+                type_row("Linear", 6000.0, modules=2, calls=4),
+                gbs=1000.0,
+                arithmetic_intensity=50.0,
+                bound_us=1500.0,
+                bounded_gpu_time_us=6000.0,
+                bound_share=0.25,
+                limited_by="memory",
+            ),
             type_row("MambaRMSNormGated", 3000.0),
             type_row("Head", 1000.0),
             type_row("modules_backward", 500.0, kind="modules_backward"),
@@ -238,7 +272,15 @@ def hybrid() -> Report:
             type_row("launched_before_trace", 500.0, kind="launched_before_trace"),
         ),
         blocks=(
-            block(0, "mamba", 3500.0, 17_979_637_760, 5.137, parameters=147_450_624),
+            block(
+                0,
+                "mamba",
+                3500.0,
+                17_979_637_760,
+                5.137,
+                parameters=147_450_624,
+                parts=(BlockPart("mamba", **part_figures(6000.0)),),
+            ),
             block(1, "mlp", 1000.0, 17_140_121_600, 17.14, parameters=140_497_280),
             block(2, "attention", 500.0, 6_792_335_360, 0.0213, parameters=55_054_720),
         ),
@@ -265,6 +307,21 @@ def hybrid() -> Report:
             ),
         ),
         regions=(RegionRow("ProfilerStep#6", 1, 6000.0, 5000.0),),
+        block_kinds=(
+            BlockKindRow("layers", "mamba", "mamba", 1, 0.6, **part_figures(6000.0)),
+            BlockKindRow("layers", "mamba", "norm", 1, 0.1, **part_figures(1000.0, limited_by="latency")),
+            BlockKindRow("layers", "mamba", None, 1, 0.7, **part_figures(7000.0)),
+            BlockKindRow(
+                None, None, None, 3, 1.0, **part_figures(10_000.0, beats_bound=True, bound_share=1.25)
+            ),
+        ),
+        headroom=(
+            HeadroomRow(
+                "modules", "layers.*.mixer.in_proj", "Linear", 2, 2000.0, 500.0, 1500.0, 0.25, "memory"
+            ),
+            HeadroomRow("host", "", None, 0, 0.0, None, 600.0, 0.1, "host"),
+        ),
+        uncosted=(UncostedRow("void mystery<float>(int)", "mylib::scan", 3, 600.0, "no_formula"),),
         findings=(
             Finding(
                 id="module.slow_call",
@@ -313,6 +370,8 @@ def empty() -> Report:
         modules=(),
         types=(type_row("launched_before_trace", 12_000.0, kind="launched_before_trace"),),
         blocks=(),
+        block_kinds=(),
+        headroom=(),
         ops=(),
         regions=(),
         findings=(),
@@ -365,6 +424,8 @@ def cpu_only() -> Report:
             changed(type_row("Block", 0.0), cpu_self_time_us=1000.0),
         ),
         blocks=(one,),
+        headroom=(),
+        uncosted=(),
         kernels=(),
         ops=(),
         findings=(),
@@ -551,6 +612,9 @@ def hostile() -> Report:
         kernels=tuple(changed(k, name=HOSTILE) for k in report.kernels),
         ops=tuple(changed(o, name=HOSTILE, shapes=HOSTILE) for o in report.ops),
         regions=tuple(changed(r, name=HOSTILE) for r in report.regions),
+        block_kinds=tuple(changed(b, stack=HOSTILE, kind=HOSTILE) for b in report.block_kinds),
+        headroom=tuple(changed(h, place=HOSTILE, type=HOSTILE) for h in report.headroom),
+        uncosted=tuple(changed(u, kernel=HOSTILE, op=HOSTILE) for u in report.uncosted),
         findings=tuple(
             changed(f, module=HOSTILE, evidence=N_("{name}: as it is", name=HOSTILE)) for f in report.findings
         ),

@@ -351,7 +351,7 @@ def test_hostile_facts_of_a_capture_are_shown_and_not_obeyed():
     page = Page()
     page.feed(render_html(text, "t", "en", {}))
     assert not {"script", "a"} & set(page.tags)
-    assert page.tags.count("table") == len(re.findall(r"^\|[-:|]+\|$", text, re.M)) == 10
+    assert page.tags.count("table") == len(re.findall(r"^\|[-:|]+\|$", text, re.M)) == 14
 
 
 @pytest.mark.parametrize("lang", ["en", "ru"])
@@ -366,7 +366,7 @@ def test_hostile_names_are_shown_and_not_obeyed(lang):
     shown = r"a|b`c\n<script>alert(1)</script>\x1b[31m$x^2$ [bold]\u202e*_ \ud800"
     joined = "".join(page.text)
     assert joined.count(shown) >= 12
-    assert page.tags.count("table") == len(re.findall(r"^\|[-:|]+\|$", text, re.M)) == 8
+    assert page.tags.count("table") == len(re.findall(r"^\|[-:|]+\|$", text, re.M)) == 12
 
 
 def test_html_is_one_file_with_its_pictures_inside():

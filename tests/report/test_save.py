@@ -9,7 +9,10 @@ from tracekit.messages import UserError
 from tracekit.report import save as save_function
 
 PNG = {"layer_time.png", "type_time.png", "block_time.png"}
-TABLES = ("modules", "types", "blocks", "kernels", "ops", "phases", "passes", "regions", "findings")
+TABLES = (
+    *("modules", "types", "blocks", "block_kinds", "block_parts", "headroom", "kernels", "ops", "uncosted"),
+    *("phases", "passes", "regions", "findings"),
+)
 CSV = {f"{table}.csv" for table in TABLES}
 MARKER = ".tracekit-report"
 

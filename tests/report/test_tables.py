@@ -7,7 +7,7 @@ import pytest
 from tests.report import build
 from tracekit.analysis.schema import Finding, KernelRow, ModuleRow, OpRow
 from tracekit.report.i18n import Locale
-from tracekit.report.tables import PHASE_TABLES, TABLES, columns_of, frame, phase_frame, render_csv
+from tracekit.report.tables import NESTED_TABLES, TABLES, columns_of, frame, nested_frame, render_csv
 
 
 def test_columns_are_the_fields_and_types_hold_without_rows():
@@ -37,8 +37,11 @@ def test_messages_are_text():
 @pytest.mark.parametrize("name", build.ALL)
 def test_csv_files(name):
     files = render_csv(build.ALL[name](), Locale("ru"))
-    has_phases = any(row.phases for row in build.ALL[name]().modules)
-    expected = [*TABLES, *(PHASE_TABLES if has_phases else ())]
+    report = build.ALL[name]()
+    expected = [*TABLES]
+    for nested, (table, _keys, field) in NESTED_TABLES.items():
+        if any(getattr(row, field) for row in getattr(report, table)):
+            expected.append(nested)
     assert sorted(files) == sorted(f"{table}.csv" for table in expected)
     for table, row_type in TABLES.items():
         read = list(csv.reader(io.StringIO(files[f"{table}.csv"].decode(), newline="")))
@@ -71,10 +74,10 @@ def test_ops_without_rows():
 
 
 def test_phases_of_blocks_are_rows():
-    table = phase_frame(build.phases(), "block_phases")
+    table = nested_frame(build.phases(), "block_phases")
     assert list(table.columns[:4]) == ["stack", "index", "phase", "calls"]
     assert table["phase"].tolist() == ["prefill", "decode"] * 3
     # Blocks of 3.5, 1 and 0.5 ms in the prefill, a tenth of that in the decode.
     decode = table[table["phase"] == "decode"]
     assert decode["gpu_time_per_pass_us"].tolist() == pytest.approx([350, 100, 50])
-    assert len(phase_frame(build.hybrid(), "module_phases")) == 0
+    assert len(nested_frame(build.hybrid(), "module_phases")) == 0

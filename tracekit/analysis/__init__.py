@@ -7,17 +7,24 @@ from pathlib import Path
 
 import msgspec
 
-from tracekit.analysis import findings, headline, module_rows, work_rows
+from tracekit.analysis import block_rows, findings, headline, module_rows, work_rows
+from tracekit.analysis.block_parts import parts_of_blocks
 from tracekit.analysis.captured import read_captured
 from tracekit.analysis.device import find_device, ran_on_cpu
+from tracekit.analysis.headroom import headroom_rows
+from tracekit.analysis.idle import host_gaps
 from tracekit.analysis.model_card import model_card, parameters_of
 from tracekit.analysis.module_totals import total_by_module
 from tracekit.analysis.op_costs import OpCosts, cost_ops
+from tracekit.analysis.op_rows import op_rows
 from tracekit.analysis.pass_flops import count_pass_flops
 from tracekit.analysis.phases import find_phases, main_phase, of_phase, phase_rows_of
 from tracekit.analysis.schema import Accounting, Report, Share, TraceInfo
 from tracekit.analysis.steps import find_steps
+from tracekit.analysis.uncosted import uncosted_rows
+from tracekit.analysis.work import work_of_modules, work_of_ops
 from tracekit.attribution import NOBODY, Attribution, Mask, attribute, find_blocks
+from tracekit.costs import load_file, load_packages
 from tracekit.trace import Trace, read
 
 __all__ = ["Report", "analyze"]
@@ -29,13 +36,18 @@ def analyze(
     gpu: str | None = None,
     peak_tflops: float | None = None,
     bandwidth_gbs: float | None = None,
+    costs_file: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Report:
     """The report of the trace at `path`.
 
     `gpu` names a device where the trace does not; `peak_tflops` (dense TFLOP/s) and `bandwidth_gbs` (GB/s)
-    override the device table; `progress` is told the number of bytes read. Raises `UserError`.
+    override the device table; `costs_file` is a Python file that registers cost formulas; `progress` is told
+    the number of bytes read. Raises `UserError`.
     """
+    unloaded = load_packages()
+    if costs_file is not None:
+        load_file(costs_file)
     trace = read(path, progress)
     attribution = attribute(trace)
     device, spec = find_device(trace, gpu, peak_tflops, bandwidth_gbs)
@@ -44,15 +56,18 @@ def analyze(
     phases = find_phases(trace, attribution.passes, captured)
     pass_flops = count_pass_flops(attribution, costs, phases, captured)
     totals = total_by_module(trace, attribution, costs, pass_flops.by_scope)
+    gaps = host_gaps(trace, attribution)
+    work_of_op = work_of_ops(costs)
+    work = work_of_modules(attribution, work_of_op, gaps, totals.scope_gpu_self_time)
     tree = attribution.tree
     blocks = find_blocks(tree.modules, tree.source != "frames", tree.table)
-    parameters = parameters_of(trace.metadata)
+    parts = parts_of_blocks(attribution, totals, work, blocks)
     info = TraceInfo(
         path=str(trace.path),
         bytes=trace.size_bytes,
         events=trace.event_count,
         skipped_events=trace.skipped_count,
-        warnings=trace.warnings,
+        warnings=(*trace.warnings, *unloaded),
         module_source=tree.source,
     )
     accounting = _accounting(trace, attribution)
@@ -64,14 +79,30 @@ def analyze(
     main = next((row for row in phase_rows if row.name == main_phase(phases, passes)), None)
     steps = find_steps(trace, attribution, costs, captured.whole_steps)
     time = headline.time_of(trace, captured, passes, main, steps)
-    flops = headline.flops_of(costs, pass_flops, passes, time, main, steps, timed)
-    knows_flops = pass_flops.knows_modules
-    of_each_phase = phase_rows_of(attribution, totals, blocks, phases, knows_flops, on_cpu)
-    if main is not None and phases.several:
-        totals = of_phase(totals, attribution, phases.passes_of(main.name))
-    modules = module_rows.module_rows(
-        attribution, totals, blocks, parameters, knows_flops, captured.module_memory, of_each_phase.modules
+    flops = headline.flops_of(
+        costs, work_of_op, attribution.op_pass, pass_flops, passes, time, main, steps, timed
     )
+    knows_flops = pass_flops.knows_modules
+    of_each_phase = phase_rows_of(attribution, totals, blocks, parts, phases, knows_flops, on_cpu)
+    if main is not None and phases.several:
+        mask = phases.passes_of(main.name)
+        totals, work, parts = (
+            of_phase(totals, attribution, mask),
+            work.of_passes(mask),
+            parts.of_passes(mask),
+        )
+    measured = module_rows.Measured(
+        attribution=attribution,
+        totals=totals,
+        work=work,
+        blocks=blocks,
+        parts=parts,
+        parameters=parameters_of(trace.metadata),
+        knows_flops=knows_flops,
+        on_cpu=on_cpu,
+        wall_us=time.pass_wall_us,
+    )
+    modules = module_rows.module_rows(measured, captured.module_memory, of_each_phase.modules)
     return Report(
         trace=info,
         device=device,
@@ -85,18 +116,17 @@ def analyze(
         passes=passes,
         modules=modules,
         types=module_rows.type_rows(
-            attribution,
-            totals,
+            measured,
             accounting,
             _matrix_flops_of_kind(attribution, costs) if pass_flops.source == "shapes" else {},
-            knows_flops,
             of_each_phase.types,
         ),
-        blocks=module_rows.block_rows(
-            attribution, totals, blocks, parameters, knows_flops, on_cpu, of_each_phase.blocks
-        ),
+        blocks=block_rows.block_rows(measured, of_each_phase.blocks),
+        block_kinds=block_rows.block_kind_rows(measured),
+        headroom=headroom_rows(measured, gaps),
         kernels=work_rows.kernel_rows(trace),
-        ops=work_rows.op_rows(trace, attribution, costs, on_cpu),
+        ops=op_rows(trace, attribution, costs, work_of_op, on_cpu),
+        uncosted=uncosted_rows(trace, attribution, costs),
         regions=work_rows.region_rows(trace, attribution),
         findings=findings.find(info, device, accounting, flops, passes, modules, phase_rows, captured.facts),
     )

@@ -15,8 +15,10 @@ from tracekit.analysis.pass_flops import PassFlops
 from tracekit.analysis.phases import Phases
 from tracekit.analysis.schema import Flops, Pass, PhaseRow, Time
 from tracekit.analysis.steps import Steps
+from tracekit.analysis.work import Work
 from tracekit.analysis.work_rows import are_of_several_kinds
-from tracekit.trace import Trace
+from tracekit.attribution import NOBODY, sum_by
+from tracekit.trace import Ints, Trace
 
 
 class Rate(NamedTuple):
@@ -108,6 +110,8 @@ def time_of(
 
 def flops_of(
     costs: OpCosts,
+    work: Work,
+    op_pass: Ints,
     flops: PassFlops,
     passes: Sequence[Pass],
     time: Time,
@@ -115,18 +119,22 @@ def flops_of(
     steps: Steps,
     timed: bool,
 ) -> Flops:
-    """`timed`: the times of passes are those of the device that computed."""
-    launched = costs.launched
+    """`work` and `op_pass` are per op; `timed`: times of passes are those of the device that computed."""
+    launched = costs.multiplies
     launched_time = int(costs.gpu_time[launched].sum())
     at_peak = float(costs.matrix_bound[launched].sum())
     per_pass = _of_pass([one for one in passes if main is None or one.phase == main.name])
     latency = None if _may_be_others(passes) else time.latency_us
     headline = _rate(per_pass, latency, time.pass_wall_us, "pass_wall", timed)
+    causal, bound, bounded = int(costs.causal.sum()), float(work.bound.sum()), float(work.bounded_time.sum())
+    in_pass = op_pass != NOBODY
+    bound_of_pass = sum_by(op_pass[in_pass], work.bound[in_pass], len(passes))
+    own = [one.index for one in passes if main is None or one.phase == main.name]
     step = _rate(steps.matrix_flops, time.step_latency_us, time.step_wall_us, "step_wall", timed)
     return Flops(
         matrix=flops.total,
-        vector=None,
-        bytes=None,
+        vector=int(costs.vector.sum()) if flops.source == "shapes" else None,
+        bytes=int(work.bytes.sum()) if flops.source == "shapes" else None,
         matrix_per_pass=per_pass,
         covered_gpu_time_share=costs.covered_gpu_time / costs.coverable_gpu_time
         if costs.coverable_gpu_time
@@ -141,6 +149,11 @@ def flops_of(
         matrix_per_step=steps.matrix_flops,
         step_tflops=step.tflops,
         step_basis=step.basis,
+        causal_matrix=causal if causal != int(costs.matrix.sum()) else None,
+        bound_us=bound / 1000 if bounded else None,
+        bounded_gpu_time_us=bounded / 1000 if bounded else None,
+        bound_share=bound / bounded if bounded else None,
+        bound_per_pass_us=_median((bound_of_pass[own] / 1000).tolist()) if bounded else None,
     )
 
 

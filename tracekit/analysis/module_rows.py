@@ -1,47 +1,57 @@
-"""Rows of the report about modules, their types, and blocks."""
+"""Rows of the report about modules and their types."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tracekit.analysis.block_parts import BlockParts
 from tracekit.analysis.captured import ModuleMemory
 from tracekit.analysis.module_totals import ModuleTotals, PerPass, total_by_label
-from tracekit.analysis.schema import (
-    Accounting,
-    BlockPhase,
-    BlockRow,
-    ModulePhase,
-    ModuleRow,
-    TypePhase,
-    TypeRow,
-)
-from tracekit.attribution import NOBODY, Attribution, Block, Module, is_within, is_within_same
-from tracekit.trace import Ints
+from tracekit.analysis.roofline import roofline_fields
+from tracekit.analysis.schema import Accounting, ModulePhase, ModuleRow, TypePhase, TypeRow
+from tracekit.analysis.work import ModuleWork, work_by_label
+from tracekit.attribution import NOBODY, Attribution, Block, Floats, Module
 
-_PART_GROUPS = {
-    "attention": ("attention",),
-    "ffn": ("mlp", "moe"),
-    "mixer": ("mamba", "linear_attention", "convolution"),
-}
+
+@dataclass(frozen=True)
+class Measured:
+    """All that rows about modules are made of."""
+
+    attribution: Attribution
+    totals: ModuleTotals
+    work: ModuleWork
+    blocks: Sequence[Block]
+    parts: BlockParts
+    parameters: Mapping[int, int]  # by index in capture's table
+    knows_flops: bool
+    on_cpu: bool
+    wall_us: float | None  # of a pass, median
+
+    def headroom_per_pass_us(self, bounded_time: Floats, bound: Floats) -> list[float | None]:
+        """Per row of two [row, pass] columns in ns: the median over passes, None where nothing is bounded."""
+        headroom = median_us(np.maximum(bounded_time - bound, 0))
+        known = np.any(bounded_time, axis=1).tolist()
+        return [one if is_known else None for one, is_known in zip(headroom, known, strict=True)]
+
+    def share_of_wall(self, us: float | None) -> float | None:
+        return us / self.wall_us if us is not None and self.wall_us else None
 
 
 def module_rows(
-    attribution: Attribution,
-    totals: ModuleTotals,
-    blocks: Sequence[Block],
-    parameters: Mapping[int, int],
-    has_shapes: bool,
+    measured: Measured,
     memory: Mapping[int, ModuleMemory],
     phases: Mapping[int, tuple[ModulePhase, ...]],
 ) -> tuple[ModuleRow, ...]:
     """One row per module, those with most GPU time first (without a GPU: CPU time).
 
-    `parameters` and `memory` are by index in capture's table, `phases` by that in the tree; `has_shapes`:
-    matrix FLOPs are known.
+    `memory` is by index in capture's table, `phases` by that in the tree.
     """
+    attribution, totals, work = measured.attribution, measured.totals, measured.work
+    has_shapes, blocks = measured.knows_flops, measured.blocks
     modules = attribution.tree.modules
     no_memory = ModuleMemory(None, None)
     memory_of = [memory.get(NOBODY if m.table_index is None else m.table_index, no_memory) for m in modules]
@@ -67,6 +77,7 @@ def module_rows(
             totals.gpu_backward_self_time_per_pass,
         ),
     )
+    headroom = measured.headroom_per_pass_us(work.bounded_time_per_pass, work.bound_per_pass)
     has_backward = attribution.has_backward
     order = np.lexsort((-totals.cpu_time, -totals.gpu_time))
     return tuple(
@@ -94,13 +105,16 @@ def module_rows(
             cpu_self_time_per_pass_us=cpu_self_median[i],
             slowest_call_us=int(totals.slowest_call[i]) / 1000,
             median_call_us=float(totals.median_call[i]) / 1000,
-            parameters=_parameters(modules[i], parameters),
+            parameters=parameters_of(modules[i], measured.parameters),
             matrix_flops=int(totals.matrix[i]) if has_shapes else None,
             backward_matrix_flops=int(totals.backward_matrix[i]) if totals.counts_backward else None,
-            vector_flops=None,
-            bytes=None,
-            tflops=_tflops(totals, i) if has_shapes else None,
-            bound_us=None,
+            tflops=tflops_of(totals, i) if has_shapes else None,
+            headroom_per_pass_us=headroom[i],
+            headroom_share=measured.share_of_wall(headroom[i]),
+            gpu_idle_us=float(work.modules.idle[i]) / 1000 if totals.gpu_events.any() else None,
+            **roofline_fields(
+                work.modules, i, int(totals.matrix[i]) if has_shapes else None, int(totals.gpu_time[i])
+            ),
             allocated_bytes=memory_of[i].allocated_bytes,
             allocated_self_bytes=own_bytes[i],
             net_bytes=memory_of[i].net_bytes,
@@ -111,23 +125,23 @@ def module_rows(
 
 
 def type_rows(
-    attribution: Attribution,
-    totals: ModuleTotals,
+    measured: Measured,
     accounting: Accounting,
     matrix_flops_of_kind: Mapping[str, int],
-    has_shapes: bool,
     phases: Mapping[str, tuple[TypePhase, ...]],
 ) -> tuple[TypeRow, ...]:
     """One row per type, by GPU self time; then what no module's forward launched, so that self times sum up.
 
     `matrix_flops_of_kind`: those of the ops that launched the latter.
     """
+    attribution, totals, has_shapes = measured.attribution, measured.totals, measured.knows_flops
     has_backward = attribution.has_backward
     labels = [type_label(module) for module in attribution.tree.modules]
     names = sorted(set(labels))
     number = {name: index for index, name in enumerate(names)}
     label = np.array([number[name] for name in labels], np.int64)
     nested = total_by_label(totals, attribution, label, len(names))
+    work = work_by_label(measured.work, attribution, label, len(names))
 
     def self_sum(values: Any) -> list[int]:
         return [int(x) for x in np.bincount(label, values, len(names))]
@@ -154,6 +168,9 @@ def type_rows(
             matrix_flops=int(nested.matrix[i]) if has_shapes else None,
             backward_matrix_flops=int(nested.backward_matrix[i]) if totals.counts_backward else None,
             phases=phases[name],
+            **roofline_fields(
+                work, i, int(nested.matrix[i]) if has_shapes else None, int(nested.gpu_time[i])
+            ),
         )
         for i, name in enumerate(names)
     ]
@@ -186,80 +203,7 @@ def type_rows(
     return tuple(rows)
 
 
-def block_rows(
-    attribution: Attribution,
-    totals: ModuleTotals,
-    blocks: Sequence[Block],
-    parameters: Mapping[int, int],
-    has_shapes: bool,
-    on_cpu: bool,
-    phases: Mapping[int, tuple[BlockPhase, ...]],
-) -> tuple[BlockRow, ...]:
-    """One row per block, by stack and index; `on_cpu`: the model ran on the CPU."""
-    modules = attribution.tree.modules
-    gpu_median, cpu_median = median_us(totals.gpu_time_per_pass), median_us(totals.cpu_time_per_pass)
-    matrix_median = median_over_passes(totals.matrix_per_pass)
-    matrix_within = _matrix_within_blocks(attribution, totals, blocks)
-    rows = []
-    for block in blocks:
-        i = block.module
-        flops, flops_per_pass = parts_of_block(block, matrix_within), parts_of_block(block, matrix_median)
-        knows_parts = has_shapes and block.knows_parts
-        has_passes = has_shapes and matrix_median[i] is not None
-        matrix, cpu_time = int(totals.matrix[i]), int(totals.cpu_time[i])
-        rows.append(
-            BlockRow(
-                stack=block.stack,
-                index=block.index,
-                path=modules[i].path,
-                type=modules[i].type,
-                kind=block.kind,
-                calls=int(totals.calls[i]),
-                parameters=_parameters(modules[i], parameters),
-                gpu_time_us=int(totals.gpu_time[i]) / 1000,
-                gpu_backward_time_us=int(totals.gpu_backward_time[i]) / 1000
-                if attribution.has_backward
-                else None,
-                gpu_time_per_pass_us=gpu_median[i],
-                cpu_time_us=cpu_time / 1000,
-                cpu_time_per_pass_us=cpu_median[i],
-                matrix_flops=matrix if has_shapes else None,
-                attention_flops=flops["attention"] if knows_parts else None,
-                ffn_flops=flops["ffn"] if knows_parts else None,
-                mixer_flops=flops["mixer"] if knows_parts else None,
-                matrix_flops_per_pass=round(matrix_median[i] or 0) if has_passes else None,
-                attention_flops_per_pass=flops_per_pass["attention"] if has_passes and knows_parts else None,
-                ffn_flops_per_pass=flops_per_pass["ffn"] if has_passes and knows_parts else None,
-                mixer_flops_per_pass=flops_per_pass["mixer"] if has_passes and knows_parts else None,
-                tflops=_tflops(totals, i) if has_shapes else None,
-                cpu_gflops=matrix / cpu_time if on_cpu and matrix and cpu_time else None,
-                phases=phases[i],
-            )
-        )
-    return tuple(rows)
-
-
-def _matrix_within_blocks(attribution: Attribution, totals: ModuleTotals, blocks: Sequence[Block]) -> Ints:
-    """Matrix FLOPs of each part of a block in calls of the block; a checkpoint may run a part again alone."""
-    tree = attribution.tree
-    block_of = np.full(len(tree.modules), NOBODY, np.int64)
-    for block in blocks:
-        block_of[list(block.parts)] = block.module
-    within = is_within(block_of[tree.module], tree.module, tree.nesting.parent)
-    at = within & ~is_within_same(tree.module, tree.nesting.parent)
-    return np.bincount(tree.module[at], totals.scope_matrix[at], len(tree.modules)).astype(np.int64)
-
-
-def parts_of_block(block: Block, matrix_flops: Any) -> dict[str, int]:
-    """Matrix FLOPs of the parts of a block, of those by module."""
-    flops = dict.fromkeys(_PART_GROUPS, 0)
-    for module, part in block.parts.items():
-        group = next(name for name, parts in _PART_GROUPS.items() if part in parts)
-        flops[group] += round(matrix_flops[module] or 0)
-    return flops
-
-
-def _tflops(totals: ModuleTotals, index: int) -> float | None:
+def tflops_of(totals: ModuleTotals, index: int) -> float | None:
     """FLOPs of ops that launched GPU events ÷ GPU time; None where no such op is known."""
     time, matrix = int(totals.gpu_time[index]), int(totals.launched_matrix[index])
     return matrix / time / 1000 if time and matrix else None
@@ -277,7 +221,7 @@ def median_us(per_pass_ns: PerPass) -> list[float | None]:
     return [None if value is None else value / 1000 for value in median_over_passes(per_pass_ns)]
 
 
-def _parameters(module: Module, parameters: Mapping[int, int]) -> int | None:
+def parameters_of(module: Module, parameters: Mapping[int, int]) -> int | None:
     return parameters.get(module.table_index) if module.table_index is not None else None
 
 

@@ -46,7 +46,8 @@ class ModuleTotals:
     gpu_backward_time_per_pass: PerPass  # the pass of the forward that it differentiates
     gpu_backward_self_time_per_pass: PerPass
     launched_matrix_per_pass: PerPass
-    scope_gpu_time: Ints  # per scope, with children
+    scope_gpu_self_time: Ints  # per scope
+    scope_gpu_time: Ints  # per scope, with children, as are the next ones
     scope_gpu_events: Ints
     scope_matrix: Ints
     scope_gpu_backward_time: Ints
@@ -155,6 +156,7 @@ def total_by_module(
             gpu_backward_self, everywhere, attribution.scope_backward_pass
         ),
         launched_matrix_per_pass=by_module_and_pass(launched_matrix),
+        scope_gpu_self_time=gpu_self,
         scope_gpu_time=gpu,
         scope_gpu_events=gpu_events,
         scope_matrix=matrix,

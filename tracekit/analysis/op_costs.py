@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from tracekit.analysis.list_elements import element_bytes_of_lists
-from tracekit.attribution import NOBODY, Attribution, Mask, has_ancestor, sum_upwards
+from tracekit.attribution import NOBODY, Attribution, Floats, Mask, has_ancestor, sum_upwards
 from tracekit.costs import Collective, Cost, cost_of, has_formula, is_wrapper
 from tracekit.hardware import DeviceSpec, peak_for
 from tracekit.trace import GPU_KINDS, Ints, Signature, Trace
-
-Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 # What cuBLAS, CUTLASS and cuDNN call kernels that round fp32 operands to TF32: "tf32" itself, and the
 # shapes of the TF32 instructions mma.m16n8k4 and m16n8k8 (s1688).

@@ -10,8 +10,9 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from tracekit.analysis.block_parts import BlockParts
 from tracekit.analysis.captured import MOST_PHASES, Captured
-from tracekit.analysis.module_rows import median_over_passes, median_us, parts_of_block, type_label
+from tracekit.analysis.module_rows import median_over_passes, median_us, type_label
 from tracekit.analysis.module_totals import ModuleTotals, PerPass, calls_of
 from tracekit.analysis.schema import BlockPhase, ModulePhase, Pass, TypePhase
 from tracekit.attribution import NOBODY, Attribution, Block, Mask, Passes
@@ -99,6 +100,7 @@ def phase_rows_of(
     attribution: Attribution,
     totals: ModuleTotals,
     blocks: Sequence[Block],
+    parts_of: BlockParts,
     phases: Phases,
     knows_flops: bool,
     on_cpu: bool,
@@ -115,10 +117,10 @@ def phase_rows_of(
         rows = _module_phases(name, attribution, own, mask, knows_flops)
         for index, row in enumerate(rows):
             modules[index].append(row)
-        flops = median_over_passes(own.matrix_per_pass)
-        for block in blocks:
+        own_parts = parts_of.of_passes(mask)
+        for number, block in enumerate(blocks):
             row = rows[block.module]
-            of_parts = parts_of_block(block, flops)
+            of_parts = own_parts.groups_per_pass(number)
             cpu_time = own.cpu_time_per_pass[block.module].sum()
             matrix = own.matrix_per_pass[block.module].sum()
             parts[block.module].append(

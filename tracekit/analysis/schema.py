@@ -140,7 +140,7 @@ class Accounting(Row, frozen=True):
 class Flops(Row, frozen=True):
     matrix: int | None  # None: no op of the trace has shapes, and nobody counted them
     vector: int | None
-    bytes: int | None
+    bytes: int | None  # that a device's memory moves at least
     matrix_per_pass: int | None  # median over passes
     covered_gpu_time_share: float | None
     achieved_tflops: float | None  # matrix FLOPs of ops that launched GPU events ÷ GPU time of those
@@ -153,6 +153,11 @@ class Flops(Row, frozen=True):
     matrix_per_step: int | None = None  # median over ProfilerStep regions, backward included
     step_tflops: float | None = None  # matrix_per_step ÷ step latency or step wall
     step_basis: str | None = None  # "latency" or "step_wall"
+    causal_matrix: int | None = None  # what causal masks leave of `matrix`
+    bound_us: float | None = None  # the sum of the bounds of all ops that have one …
+    bounded_gpu_time_us: float | None = None  # … and their GPU time
+    bound_share: float | None = None
+    bound_per_pass_us: float | None = None  # median over passes
 
 
 class Memory(Row, frozen=True):
@@ -194,6 +199,26 @@ class Pass(Row, frozen=True):
     phase: str | None = None
 
 
+class Roofline(Row, frozen=True, kw_only=True):
+    """What work could take on this device; of GPU events launched in it, its children's included.
+
+    FLOPs and bytes are of all that counts, launched or not. `bound_us` is the sum of the bounds of the ops
+    that have one, and `bounded_gpu_time_us` the GPU time of just these; headroom is the difference. Where the
+    bound is above the time, the data were in a cache.
+    """
+
+    vector_flops: int | None = None
+    bytes: int | None = None
+    gbs: float | None = None  # bytes of what launched GPU events ÷ GPU time of that, GB/s
+    arithmetic_intensity: float | None = None  # matrix and vector FLOPs ÷ bytes
+    bound_us: float | None = None
+    bounded_gpu_time_us: float | None = None
+    bound_share: float | None = None  # bound ÷ bounded GPU time
+    beats_bound: bool = False
+    limited_by: str | None = None  # "compute", "memory", "latency", "host", "network", "transfer"
+    headroom_us: float | None = None
+
+
 class ModulePhase(Row, frozen=True):
     """A module's calls in the passes of one phase; per pass: median over those passes."""
 
@@ -209,7 +234,7 @@ class ModulePhase(Row, frozen=True):
     tflops: float | None
 
 
-class ModuleRow(Row, frozen=True):
+class ModuleRow(Roofline, frozen=True):
     path: str
     name: str  # "Linear_75" for frames, the last part of the path otherwise
     type: str | None
@@ -236,10 +261,10 @@ class ModuleRow(Row, frozen=True):
     parameters: int | None  # its own and its children's
     matrix_flops: int | None
     backward_matrix_flops: int | None  # of ops in its backward
-    vector_flops: int | None
-    bytes: int | None
     tflops: float | None
-    bound_us: float | None
+    headroom_per_pass_us: float | None = None  # median over passes …
+    headroom_share: float | None = None  # … and its share of the pass's wall time
+    gpu_idle_us: float | None = None  # the GPU waits for the host while the module's code runs
     allocated_bytes: int | None = None  # in its calls in one pass, its children's included …
     allocated_self_bytes: int | None = None  # without those of its children
     net_bytes: int | None = None  # … and what of that was still held when they ended
@@ -252,7 +277,7 @@ class TypePhase(Row, frozen=True):
     cpu_self_time_per_pass_us: float
 
 
-class TypeRow(Row, frozen=True):
+class TypeRow(Roofline, frozen=True):
     """One module type; or what is in no module's forward, so that `gpu_self_time_us` sums to the GPU time.
 
     The backward columns of the module types split the row of kind "modules_backward" once more.
@@ -282,7 +307,23 @@ class BlockPhase(ModulePhase, frozen=True):
     cpu_gflops: float | None
 
 
-class BlockRow(Row, frozen=True):
+class PartFigures(Roofline, frozen=True, kw_only=True):
+    gpu_time_us: float
+    gpu_time_per_pass_us: float | None  # median over passes
+    cpu_time_us: float
+    matrix_flops: int | None
+    matrix_flops_per_pass: int | None
+    tflops: float | None
+    headroom_per_pass_us: float | None = None
+
+
+class BlockPart(PartFigures, frozen=True):
+    """What is called in a block as a part of it; `residual` is the block without its other parts."""
+
+    part: str  # "attention", "linear_attention", "mamba", "convolution", "mlp", "moe", "norm", "residual"
+
+
+class BlockRow(Roofline, frozen=True):
     stack: str
     index: int
     path: str
@@ -305,7 +346,48 @@ class BlockRow(Row, frozen=True):
     mixer_flops_per_pass: int | None
     tflops: float | None
     cpu_gflops: float | None  # matrix FLOPs ÷ CPU time, where the model ran on the CPU
+    headroom_per_pass_us: float | None = None
+    headroom_share: float | None = None
+    gpu_idle_us: float | None = None
+    parts: tuple[BlockPart, ...] = ()
     phases: tuple[BlockPhase, ...] = ()  # where there are several
+
+
+class BlockKindRow(PartFigures, frozen=True):
+    """A part of all blocks of one stack and kind; None: all of them together."""
+
+    stack: str | None
+    kind: str | None
+    part: str | None
+    blocks: int
+    time_share: float | None  # of the GPU time of all blocks
+
+
+class HeadroomRow(Row, frozen=True):
+    """What would be won where: modules of the same place in all blocks together, without their children.
+
+    `place`: a path with `*` for the numbers of blocks. Per pass (median), or over a trace without passes.
+    """
+
+    kind: str  # "modules", "host" (the GPU waits for launches)
+    place: str
+    type: str | None
+    modules: int
+    gpu_time_us: float
+    bound_us: float | None
+    headroom_us: float
+    share: float | None  # of the pass's wall time
+    limited_by: str | None
+
+
+class UncostedRow(Row, frozen=True):
+    """GPU time without a known cost, by kernel and the op that launched it, over the whole trace."""
+
+    kernel: str
+    op: str | None
+    calls: int
+    gpu_time_us: float
+    reason: str  # "launched_before_trace", "no_op", "no_shapes", "no_formula", "formula_lacks_inputs"
 
 
 class KernelRow(Row, frozen=True):
@@ -318,7 +400,7 @@ class KernelRow(Row, frozen=True):
     max_us: float
 
 
-class OpRow(Row, frozen=True):
+class OpRow(Roofline, frozen=True):
     name: str
     shapes: str | None  # JSON, one entry per input
     dtypes: str | None
@@ -328,11 +410,9 @@ class OpRow(Row, frozen=True):
     gpu_self_time_us: float
     cpu_time_us: float
     matrix_flops: int | None  # all calls together; None where the op is not the one that counts
-    vector_flops: int | None
-    bytes: int | None
     tflops: float | None
     cpu_gflops: float | None  # matrix FLOPs ÷ CPU time, where the model ran on the CPU
-    bound_us: float | None
+    causal_matrix_flops: int | None = None  # what causal masks leave of them, where the op has one
 
 
 class RegionRow(Row, frozen=True):
@@ -369,4 +449,7 @@ class Report(Row, frozen=True, kw_only=True):
     kernels: tuple[KernelRow, ...]
     ops: tuple[OpRow, ...]
     regions: tuple[RegionRow, ...]
+    block_kinds: tuple[BlockKindRow, ...] = ()
+    headroom: tuple[HeadroomRow, ...] = ()
+    uncosted: tuple[UncostedRow, ...] = ()
     findings: tuple[Finding, ...]

@@ -1,4 +1,4 @@
-"""Rows of the report about passes, kernels, ops and regions."""
+"""Rows of the report about passes, kernels and regions."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-import msgspec
 import numpy as np
 
 from tracekit.analysis.busy import occupancy_by_group
-from tracekit.analysis.op_costs import OpCosts
 from tracekit.analysis.phases import Phases
-from tracekit.analysis.schema import KernelRow, OpRow, Pass, RegionRow
+from tracekit.analysis.schema import KernelRow, Pass, RegionRow
 from tracekit.attribution import NOBODY, Attribution, is_within_same, sum_upwards
 from tracekit.trace import GPU_KINDS, Ints, Trace
 
@@ -110,64 +108,6 @@ def _groups(key: Ints, values: Ints) -> list[tuple[int, Ints]]:
     order = np.argsort(key, kind="stable")
     distinct, first = np.unique(key[order], return_index=True)
     return list(zip(distinct.tolist(), np.split(values[order], first[1:]), strict=True)) if len(key) else []
-
-
-def op_rows(trace: Trace, attribution: Attribution, costs: OpCosts, on_cpu: bool) -> tuple[OpRow, ...]:
-    """One row per op name with shapes and types; FLOPs and bytes where it is the op that counts.
-
-    `on_cpu`: the model ran on the CPU.
-    """
-    ops = attribution.ops
-    kinds: dict[tuple[str, str | None, str | None], list[int]] = defaultdict(list)
-    for code in np.unique(ops.signature).tolist():
-        signature = trace.signatures[code]
-        kinds[signature.name, _one_line(signature.shapes), _one_line(signature.dtypes)].append(code)
-    row_of_signature = np.zeros(len(trace.signatures), np.int64)
-    for number, codes in enumerate(kinds.values()):
-        row_of_signature[codes] = number
-    row = row_of_signature[ops.signature]
-    count = len(kinds)
-
-    def total(values: Ints) -> list[int]:
-        return [int(x) for x in np.bincount(row, values, count)]
-
-    outer = ~is_within_same(row, attribution.op_nesting.parent)
-    calls = np.bincount(row, minlength=count).tolist()
-    counted = np.bincount(row, costs.counted, count)
-    unsized = np.bincount(row, costs.counted & ~costs.knows_bytes, count)
-    kernels, gpu_time = total(np.where(outer, costs.gpu_events, 0)), total(np.where(outer, costs.gpu_time, 0))
-    gpu_self, cpu = total(costs.gpu_self_time), total(np.where(outer, ops.end - ops.start, 0))
-    matrix, traffic = total(costs.matrix), total(costs.bytes)
-    launched, launched_time = (
-        total(np.where(costs.launched, costs.matrix, 0)),
-        total(np.where(costs.launched, costs.gpu_time, 0)),
-    )
-    bound = np.bincount(row, np.where(costs.counted, costs.bound, 0.0), count)
-    rows = [
-        OpRow(
-            name=name,
-            shapes=shapes,
-            dtypes=dtypes,
-            calls=calls[i],
-            kernels=kernels[i],
-            gpu_time_us=gpu_time[i] / 1000,
-            gpu_self_time_us=gpu_self[i] / 1000,
-            cpu_time_us=cpu[i] / 1000,
-            matrix_flops=matrix[i] if counted[i] else None,
-            vector_flops=None,
-            bytes=traffic[i] if counted[i] and not unsized[i] else None,
-            tflops=launched[i] / launched_time[i] / 1000 if launched_time[i] else None,
-            cpu_gflops=matrix[i] / cpu[i] if on_cpu and matrix[i] and cpu[i] else None,
-            bound_us=float(bound[i]) / 1000 if counted[i] and np.isfinite(bound[i]) else None,
-        )
-        for i, (name, shapes, dtypes) in enumerate(kinds)
-    ]
-    return tuple(sorted(rows, key=lambda row: (-row.gpu_time_us, -row.cpu_time_us, row.name)))
-
-
-def _one_line(json: bytes) -> str | None:
-    """The JSON text without the line breaks of a pretty-printed trace; None for an empty one."""
-    return msgspec.json.format(json, indent=0).decode("utf-8", "replace") if json else None
 
 
 def region_rows(trace: Trace, attribution: Attribution) -> tuple[RegionRow, ...]:

@@ -17,6 +17,7 @@ from tracekit.attribution.backward import (
 from tracekit.attribution.blocks import Block, find_blocks
 from tracekit.attribution.intervals import (
     NOBODY,
+    Floats,
     Mask,
     Nesting,
     has_ancestor,
@@ -24,6 +25,7 @@ from tracekit.attribution.intervals import (
     is_within,
     is_within_same,
     nest,
+    sum_by,
     sum_upwards,
 )
 from tracekit.attribution.launches import launch_of_gpu_events
@@ -35,6 +37,7 @@ __all__ = [
     "NOBODY",
     "Attribution",
     "Block",
+    "Floats",
     "Mask",
     "Module",
     "ModuleTree",
@@ -47,6 +50,7 @@ __all__ = [
     "is_within",
     "is_within_same",
     "nest",
+    "sum_by",
     "sum_upwards",
 ]
 

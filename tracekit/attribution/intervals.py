@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from tracekit.trace import Intervals, Ints
 NOBODY = -1
 
 Mask: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
+Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+Numbers = TypeVar("Numbers", Ints, Floats)
 
 
 @dataclass(frozen=True)
@@ -102,9 +104,14 @@ def _last_started(nesting: Nesting, thread: Ints, start: Ints) -> Ints:
     return np.where(inside, found, NOBODY)
 
 
-def sum_upwards(values: Ints, parent: Ints, depth: Ints) -> Ints:
+def sum_by(number: Ints, values: Any, count: int) -> Floats:
+    """For each of `count` numbers the sum of the values that have it."""
+    return np.bincount(number, values, count).astype(np.float64, copy=False)
+
+
+def sum_upwards(values: Numbers, parent: Ints, depth: Ints) -> Numbers:
     """Each interval's value with those of all intervals inside it."""
-    total: Ints = values.copy()
+    total: Numbers = values.copy()
     for level in range(int(depth.max(initial=0)), 0, -1):
         at = np.flatnonzero(depth == level)
         np.add.at(total, parent[at], total[at])

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tracekit.analysis.schema import GpuState, Report
 from tracekit.messages import N_, Message
-from tracekit.report import pass_sections, sections, view
+from tracekit.report import pass_sections, roofline_sections, sections, view
 from tracekit.report.escape import clean, elide, markdown_code, markdown_text
 from tracekit.report.i18n import DASH, Locale
 from tracekit.report.phase_view import PassFigures, each, each_with_note, pass_figures, side_by_side
@@ -64,12 +64,17 @@ def render_markdown(report: Report, locale: Locale, top: int = 20, *, pictures: 
             top=top,
             slowest=sections.slowest(report, locale, top),
             phases=pass_sections.phases(report, locale),
+            headroom=roofline_sections.headroom(report, locale, top),
             accounting=sections.accounting(report, locale),
+            roofline=roofline_sections.by_type(report, locale),
+            block_parts=roofline_sections.block_parts(report, locale),
             passes=sections.passes(report, locale),
             memory=pass_sections.memory(report, locale, top),
             rows=sections.ROWS,
             kernels=sections.kernels(report, locale),
             ops=sections.ops(report, locale),
+            slow_ops=roofline_sections.slow_ops(report, locale),
+            uncosted=roofline_sections.uncosted(report, locale),
             regions=sections.regions(report, locale),
             findings=sections.findings(report, locale),
             lacks=sections.lacks(report, locale),
@@ -263,6 +268,8 @@ class _Facts:
             if flops.matrix is not None and flops.covered_gpu_time_share is not None:
                 covered = locale.percent(flops.covered_gpu_time_share)
                 yield _("Share of the GPU time of operators whose cost is known"), covered
+            if flops.bound_share is not None:
+                yield _("Bound of a pass"), self._bound()
         else:
             yield _("Device"), f"{_('CPU')} ({self._text(view.why_no_gpu())})"
         facts = [
@@ -279,6 +286,17 @@ class _Facts:
             self._text(source) if source is not None else f"{DASH} ({self._text(view.why_no_modules())})",
         )
         yield _("Trace"), self._trace()
+
+    def _bound(self) -> str:
+        """The least time that a pass could take, and what of it the GPU reaches."""
+        flops, locale, _ = self.report.flops, self.locale, self.locale._
+        bound = flops.bound_us if flops.bound_per_pass_us is None else flops.bound_per_pass_us
+        reached = flops.bound_share or 0.0
+        share = _("{share} of it is reached").format(share=locale.percent(min(reached, 1.0)))
+        root = next((row for row in self.report.modules if row.depth == 0 and row.limited_by), None)
+        limit = root.limited_by if root is not None else None
+        limited = [_("limited by: {limit}").format(limit=locale.message(view.LIMITS[limit]))] if limit else []
+        return f"{locale.duration(bound)} ({'; '.join([share, *limited])})"
 
     def _device(self) -> str:
         device, locale = self.report.device, self.locale

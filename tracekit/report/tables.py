@@ -1,7 +1,7 @@
 """The report's tables as pandas frames and as CSV files.
 
-Columns are the fields of `report.json`'s rows; what rows say of phases has tables of its own. In CSV numbers
-are plain (no grouping, a decimal point) and a text that a spreadsheet would take for a formula is disarmed
+Columns are the fields of `report.json`'s rows; what rows say of phases and parts has tables of its own. In CSV
+numbers are plain (no grouping, a decimal point) and a text that a spreadsheet would take for a formula is disarmed
 with an apostrophe.
 """
 
@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from tracekit.analysis.schema import (
+    BlockKindRow,
     BlockRow,
     Finding,
+    HeadroomRow,
     KernelRow,
     ModuleRow,
     OpRow,
@@ -26,6 +28,7 @@ from tracekit.analysis.schema import (
     Report,
     Row,
     TypeRow,
+    UncostedRow,
 )
 from tracekit.messages import Message
 from tracekit.report.escape import clean
@@ -37,19 +40,23 @@ TABLES: dict[str, type[Row]] = {
     "modules": ModuleRow,
     "types": TypeRow,
     "blocks": BlockRow,
+    "block_kinds": BlockKindRow,
+    "headroom": HeadroomRow,
     "kernels": KernelRow,
     "ops": OpRow,
+    "uncosted": UncostedRow,
     "phases": PhaseRow,
     "passes": Pass,
     "regions": RegionRow,
     "findings": Finding,
 }
 
-# Tables whose rows hold a row per phase, and the columns that tell these rows apart.
-PHASE_TABLES = {
-    "module_phases": ("modules", ("path",)),
-    "block_phases": ("blocks", ("stack", "index")),
-    "type_phases": ("types", ("type",)),
+# Rows that stand in a field of the rows of a table, and the columns that tell these rows apart.
+NESTED_TABLES = {
+    "module_phases": ("modules", ("path",), "phases"),
+    "block_phases": ("blocks", ("stack", "index"), "phases"),
+    "block_parts": ("blocks", ("stack", "index"), "parts"),
+    "type_phases": ("types", ("type",), "phases"),
 }
 
 _DTYPES = {int: "Int64", float: "float64", bool: "bool"}
@@ -79,12 +86,12 @@ def columns_of(row_type: type[Row]) -> list[str]:
     return [name for name in row_type.__struct_fields__ if typing.get_origin(hints[name]) is not tuple]
 
 
-def phase_frame(report: Report, name: str) -> pd.DataFrame:
-    """One of `PHASE_TABLES`: a row for each phase of each row of its table; empty without several phases."""
-    table, keys = PHASE_TABLES[name]
-    pairs = [(row, own) for row in getattr(report, table) for own in row.phases]
+def nested_frame(report: Report, name: str) -> pd.DataFrame:
+    """One of `NESTED_TABLES`: a row for each phase, or part, of each row of its table."""
+    table, keys, field = NESTED_TABLES[name]
+    pairs = [(row, own) for row in getattr(report, table) for own in getattr(row, field)]
     hints = typing.get_type_hints(TABLES[table])
-    found = frame([own for _row, own in pairs], typing.get_args(hints["phases"])[0])
+    found = frame([own for _row, own in pairs], typing.get_args(hints[field])[0])
     for position, key in enumerate(keys):
         column = pd.Series([getattr(row, key) for row, _own in pairs], dtype=_dtype(hints[key]))
         found.insert(position, key, column)
@@ -107,8 +114,8 @@ def render_csv(report: Report, locale: Locale) -> dict[str, bytes]:
         for column in [column for column in table.columns if hints[column] is Message]:
             table[column] = pd.Series([locale.message(getattr(row, column)) for row in rows], dtype="object")
         files[f"{name}.csv"] = _csv(table)
-    of_phases = {name: phase_frame(report, name) for name in PHASE_TABLES}
-    return files | {f"{name}.csv": _csv(table) for name, table in of_phases.items() if len(table)}
+    nested = {name: nested_frame(report, name) for name in NESTED_TABLES}
+    return files | {f"{name}.csv": _csv(table) for name, table in nested.items() if len(table)}
 
 
 def _csv(table: pd.DataFrame) -> bytes:

@@ -264,6 +264,25 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+LIMITS = {
+    "compute": N_("compute"),
+    "memory": N_("memory"),
+    "latency": N_("latency (small kernels)"),
+    "host": N_("host (GPU waits)"),
+    "network": N_("network"),
+    "transfer": N_("copies to or from the host"),
+}
+
+
+def why_no_bounds(report: Report) -> Message | None:
+    """Why nothing can be said of bounds; None where something can."""
+    if not has_gpu(report):
+        return why_no_gpu()
+    if report.device.bandwidth_gbs is None or not report.device.peaks:
+        return report.device.note or N_("peak and bandwidth of the device are not known")
+    return why_no_flops(report) if report.flops.source != "shapes" else None
+
+
 def why_no_gpu() -> Message:
     return N_("the trace has no GPU events: times are CPU times")
 

@@ -1,0 +1,127 @@
+"""Parts of blocks: attention, FFN, experts, Mamba, convolution, norms, and what of a block is in none.
+
+A part is what is called in a call of the block: a module that several blocks share counts in each for what
+it did there, and what a checkpoint runs again alone is in no block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tracekit.analysis.module_totals import ModuleTotals, PerPass
+from tracekit.analysis.work import ModuleWork, Work
+from tracekit.attribution import NOBODY, Attribution, Block, Floats, Mask, sum_by
+from tracekit.trace import Ints
+
+PARTS = ("attention", "linear_attention", "mamba", "convolution", "mlp", "moe", "norm", "residual")
+RESIDUAL = PARTS.index("residual")
+# The groups that the predecessor's report knows, and the mixers that it did not.
+GROUPS = {
+    "attention": ("attention",),
+    "ffn": ("mlp", "moe"),
+    "mixer": ("mamba", "linear_attention", "convolution"),
+}
+
+
+@dataclass(frozen=True)
+class BlockParts:
+    """[block, part]; `residual` is the block without its other parts. Times in ns."""
+
+    calls: Ints
+    gpu_time: Ints
+    cpu_time: Ints
+    matrix: Ints
+    launched_matrix: Ints
+    work: Work
+    gpu_time_per_pass: PerPass  # [block, part, pass]
+    matrix_per_pass: PerPass
+    bound_per_pass: Floats
+    bounded_time_per_pass: Floats
+
+    def of_passes(self, passes: Mask) -> BlockParts:
+        """With the columns per pass of some passes only."""
+        names = ("gpu_time_per_pass", "matrix_per_pass", "bound_per_pass", "bounded_time_per_pass")
+        return replace(self, **{name: getattr(self, name)[:, :, passes] for name in names})
+
+    def groups(self, block: int) -> dict[str, int]:
+        """Matrix FLOPs over the whole trace by group."""
+        return {
+            name: sum(int(self.matrix[block, PARTS.index(p)]) for p in own) for name, own in GROUPS.items()
+        }
+
+    def groups_per_pass(self, block: int) -> dict[str, int]:
+        """Matrix FLOPs per pass by group, medians; 0 where there are no passes."""
+        per_pass = self.matrix_per_pass[block]
+        if not per_pass.shape[1]:
+            return dict.fromkeys(GROUPS, 0)
+        medians = np.median(per_pass, axis=1)
+        return {name: sum(round(medians[PARTS.index(p)]) for p in own) for name, own in GROUPS.items()}
+
+
+def parts_of_blocks(
+    attribution: Attribution, totals: ModuleTotals, work: ModuleWork, blocks: Sequence[Block]
+) -> BlockParts:
+    """The parts of `blocks`, by the order of these."""
+    tree, module = attribution.tree, attribution.tree.module
+    number_of = np.full(len(tree.modules) + 1, NOBODY, np.int64)
+    part_of = np.full(len(tree.modules), NOBODY, np.int64)
+    for number, block in enumerate(blocks):
+        number_of[block.module] = number
+        for index, part in block.parts.items():
+            part_of[index] = PARTS.index(part)
+    is_block, is_part = number_of[module] != NOBODY, part_of[module] != NOBODY
+    parent, depth = tree.nesting.parent, tree.nesting.depth
+    above = _nearest(is_block | is_part, parent, depth)
+    # The outermost part within the innermost block counts; blocks within blocks do not exist.
+    is_top_block = is_block & (_nearest(is_block, parent, depth) == NOBODY)
+    is_top_part = is_part & ~is_block & (above != NOBODY)
+    is_top_part[is_top_part] = is_block[above[is_top_part]]
+    shape, passes = (len(blocks), len(PARTS)), len(attribution.passes)
+    at = np.flatnonzero(is_top_part)
+    cell_of_part = number_of[module[above[at]]] * len(PARTS) + part_of[module[at]]
+    whole = np.flatnonzero(is_top_block)
+    cell_of_block = number_of[module[whole]] * len(PARTS) + RESIDUAL
+    rows = np.concatenate((whole, at, at))
+    cells = np.concatenate((cell_of_block, cell_of_part, cell_of_part // len(PARTS) * len(PARTS) + RESIDUAL))
+    signs = np.concatenate((np.ones(len(whole) + len(at)), -np.ones(len(at))))
+    size = shape[0] * shape[1]
+
+    def per_cell(values: Ints | Floats) -> Floats:
+        return sum_by(cells, signs * values[rows], size).reshape(shape)
+
+    def per_cell_and_pass(values: Ints | Floats) -> Floats:
+        inside = attribution.scope_pass[rows] != NOBODY
+        number = cells[inside] * passes + attribution.scope_pass[rows[inside]]
+        sums = sum_by(number, (signs * values[rows])[inside], size * passes)
+        return sums.reshape(*shape, passes)
+
+    def counts(values: Ints) -> Ints:
+        return np.asarray(per_cell(values).round(), np.int64)
+
+    launched = np.where(totals.scope_gpu_events > 0, totals.scope_matrix, 0)
+    calls = np.bincount(cells[signs > 0], minlength=size).reshape(shape)
+    return BlockParts(
+        calls=calls,
+        gpu_time=counts(totals.scope_gpu_time),
+        cpu_time=counts(tree.scopes.end - tree.scopes.start),
+        matrix=counts(totals.scope_matrix),
+        launched_matrix=counts(launched),
+        work=work.scopes.each(per_cell),
+        gpu_time_per_pass=per_cell_and_pass(totals.scope_gpu_time),
+        matrix_per_pass=per_cell_and_pass(totals.scope_matrix),
+        bound_per_pass=per_cell_and_pass(work.scopes.bound),
+        bounded_time_per_pass=per_cell_and_pass(work.scopes.bounded_time),
+    )
+
+
+def _nearest(flag: Mask, parent: Ints, depth: Ints) -> Ints:
+    """The innermost flagged interval around each, `NOBODY` where there is none."""
+    nearest = np.full(len(parent), NOBODY, np.int64)
+    for level in range(1, int(depth.max(initial=0)) + 1):
+        at = np.flatnonzero(depth == level)
+        outer = parent[at]
+        nearest[at] = np.where(flag[outer], outer, nearest[outer])
+    return nearest

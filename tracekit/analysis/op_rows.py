@@ -1,0 +1,74 @@
+"""Rows of the report about ops: one per name, shapes and types."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import msgspec
+import numpy as np
+
+from tracekit.analysis.op_costs import OpCosts
+from tracekit.analysis.roofline import roofline_fields
+from tracekit.analysis.schema import OpRow
+from tracekit.analysis.work import Work
+from tracekit.attribution import Attribution, is_within_same, sum_by
+from tracekit.trace import Ints, Trace
+
+
+def op_rows(
+    trace: Trace, attribution: Attribution, costs: OpCosts, work: Work, on_cpu: bool
+) -> tuple[OpRow, ...]:
+    """One row per op name with shapes and types; FLOPs and bytes where it is the op that counts.
+
+    `on_cpu`: the model ran on the CPU.
+    """
+    ops = attribution.ops
+    kinds: dict[tuple[str, str | None, str | None], list[int]] = defaultdict(list)
+    for code in np.unique(ops.signature).tolist():
+        signature = trace.signatures[code]
+        kinds[signature.name, _one_line(signature.shapes), _one_line(signature.dtypes)].append(code)
+    row_of_signature = np.zeros(len(trace.signatures), np.int64)
+    for number, codes in enumerate(kinds.values()):
+        row_of_signature[codes] = number
+    row = row_of_signature[ops.signature]
+    count = len(kinds)
+
+    def total(values: Ints) -> list[int]:
+        return [int(x) for x in np.bincount(row, values, count)]
+
+    outer = ~is_within_same(row, attribution.op_nesting.parent)
+    calls = np.bincount(row, minlength=count).tolist()
+    counted = np.bincount(row, costs.counted, count)
+    kernels, gpu_time = total(np.where(outer, costs.gpu_events, 0)), total(np.where(outer, costs.gpu_time, 0))
+    gpu_self, cpu = total(costs.gpu_self_time), total(np.where(outer, ops.end - ops.start, 0))
+    matrix, causal = total(costs.matrix), total(costs.causal)
+    launched, launched_time = (
+        total(np.where(costs.multiplies, costs.matrix, 0)),
+        total(np.where(costs.multiplies, costs.gpu_time, 0)),
+    )
+    work = work.each(lambda column: sum_by(row, column, count))
+    counted_time = total(np.where(costs.launched, costs.gpu_time, 0))
+    rows = [
+        OpRow(
+            name=name,
+            shapes=shapes,
+            dtypes=dtypes,
+            calls=calls[i],
+            kernels=kernels[i],
+            gpu_time_us=gpu_time[i] / 1000,
+            gpu_self_time_us=gpu_self[i] / 1000,
+            cpu_time_us=cpu[i] / 1000,
+            matrix_flops=matrix[i] if counted[i] else None,
+            tflops=launched[i] / launched_time[i] / 1000 if launched_time[i] else None,
+            cpu_gflops=matrix[i] / cpu[i] if on_cpu and matrix[i] and cpu[i] else None,
+            causal_matrix_flops=causal[i] if counted[i] and causal[i] != matrix[i] else None,
+            **roofline_fields(work, i, matrix[i] if counted[i] else None, counted_time[i]),
+        )
+        for i, (name, shapes, dtypes) in enumerate(kinds)
+    ]
+    return tuple(sorted(rows, key=lambda row: (-row.gpu_time_us, -row.cpu_time_us, row.name)))
+
+
+def _one_line(json: bytes) -> str | None:
+    """The JSON text without the line breaks of a pretty-printed trace; None for an empty one."""
+    return msgspec.json.format(json, indent=0).decode("utf-8", "replace") if json else None

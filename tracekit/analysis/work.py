@@ -1,0 +1,138 @@
+"""What is summed from ops over modules beside time and matrix FLOPs: vector FLOPs, bytes, bounds, limits.
+
+`Work` is a set of columns of one length, of ops, scopes, modules or their types; a sum of columns is again
+one. `tracekit.analysis.roofline` reads a row of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from tracekit.analysis.idle import HostGaps, idle_in_scopes
+from tracekit.analysis.op_costs import OpCosts
+from tracekit.attribution import NOBODY, Attribution, Floats, Mask, is_within_same, sum_by, sum_upwards
+from tracekit.trace import Ints
+
+# A kernel that takes less than this, ns, and stays below half of what the device could do, is too small to
+# fill it: launching, filling and draining a grid takes some microseconds, whatever it computes.
+SMALL_KERNEL_NS = 10_000
+SMALL_KERNEL_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Work:
+    """Times in ns, of ops that count and launched GPU events; FLOPs and bytes of all that count."""
+
+    vector: Floats
+    bytes: Floats
+    unsized: Floats  # ops whose bytes are unknown
+    moved: Floats  # bytes of what launched GPU events, and of these …
+    moving_time: Floats  # … the GPU time
+    bound: Floats
+    bounded_time: Floats  # GPU time of what has a bound
+    compute: Floats  # bounded time that FLOPs limit,
+    memory: Floats  # … that bytes limit,
+    latency: Floats  # … of kernels too small for either;
+    network: Floats  # GPU time of collectives,
+    transfer: Floats  # … of copies between host and device
+    idle: Floats  # the GPU waits for the host in the scope
+
+    def each(self, of: Callable[[Floats], Floats]) -> Work:
+        """The columns that `of` makes of these."""
+        return Work(**{field.name: of(getattr(self, field.name)) for field in fields(self)})
+
+
+LIMITS = ("compute", "memory", "latency", "network", "transfer")
+
+
+def work_of_ops(costs: OpCosts) -> Work:
+    """One row per op; rows of ops that do not count are 0."""
+    launched, time = costs.launched, costs.gpu_time.astype(np.float64)
+    bounded = launched & np.isfinite(costs.bound)
+    bound = np.where(bounded, costs.bound, 0.0)
+    is_small = (time < SMALL_KERNEL_NS * costs.gpu_events) & (bound < SMALL_KERNEL_SHARE * time)
+    computes = costs.compute_bound >= costs.bound
+    moves = launched & costs.knows_bytes & ~costs.over_network & ~costs.copies_to_host
+
+    def where(mask: Mask, values: Floats = time) -> Floats:
+        return np.where(mask, values, 0.0)
+
+    return Work(
+        vector=costs.vector.astype(np.float64),
+        bytes=where(~costs.over_network, costs.bytes.astype(np.float64)),
+        unsized=where(costs.counted & ~costs.knows_bytes, np.ones(len(time))),
+        moved=where(moves, costs.bytes.astype(np.float64)),
+        moving_time=where(moves),
+        bound=bound,
+        bounded_time=where(bounded),
+        compute=where(bounded & computes & ~is_small),
+        memory=where(bounded & ~computes & ~is_small),
+        latency=where(bounded & is_small),
+        network=where(launched & costs.over_network),
+        transfer=where(launched & costs.copies_to_host),
+        idle=np.zeros(len(time)),
+    )
+
+
+@dataclass(frozen=True)
+class ModuleWork:
+    modules: Work  # per module, with children
+    own: Work  # per module, without
+    scopes: Work  # per scope, with children
+    bound_per_pass: Floats  # [module, pass], ns, with children, as is …
+    bounded_time_per_pass: Floats
+    own_bound_per_pass: Floats
+    own_bounded_time_per_pass: Floats
+    own_time_per_pass: Floats  # GPU self time
+    idle_per_pass: Floats  # [module, pass], the GPU waits while the module's own code runs
+
+    def of_passes(self, passes: Mask) -> ModuleWork:
+        """With the columns per pass of some passes only."""
+        names = [field.name for field in fields(self) if field.name.endswith("_per_pass")]
+        return replace(self, **{name: getattr(self, name)[:, passes] for name in names})
+
+
+def work_of_modules(attribution: Attribution, ops: Work, gaps: HostGaps, gpu_self_time: Ints) -> ModuleWork:
+    """Sums over the scopes of each module; what is called within itself counts once.
+
+    `gpu_self_time` is per scope, ns.
+    """
+    tree, module, nesting = attribution.tree, attribution.tree.module, attribution.tree.nesting
+    count, scopes, passes = len(tree.modules), len(tree.scopes), len(attribution.passes)
+    at = attribution.op_scope != NOBODY
+    op_scope = attribution.op_scope[at]
+    idle = idle_in_scopes(gaps, attribution)
+    has_parent = nesting.parent != NOBODY
+    idle_within = sum_by(nesting.parent[has_parent], idle[has_parent], scopes)
+    own = ops.each(lambda column: sum_by(op_scope, column[at], scopes))
+    own = Work(**{**vars(own), "idle": idle - idle_within})
+    summed = own.each(lambda column: sum_upwards(column, nesting.parent, nesting.depth))
+    top = ~is_within_same(module, nesting.parent)
+    everywhere = np.ones(scopes, np.bool_)
+
+    def per_pass(values: Floats | Ints, where: Mask) -> Floats:
+        inside = where & (attribution.scope_pass != NOBODY)
+        cell = module[inside] * passes + attribution.scope_pass[inside]
+        return sum_by(cell, values[inside], count * passes).reshape(count, passes)
+
+    return ModuleWork(
+        modules=summed.each(lambda column: sum_by(module[top], column[top], count)),
+        own=own.each(lambda column: sum_by(module, column, count)),
+        scopes=summed,
+        bound_per_pass=per_pass(summed.bound, top),
+        bounded_time_per_pass=per_pass(summed.bounded_time, top),
+        own_bound_per_pass=per_pass(own.bound, everywhere),
+        own_bounded_time_per_pass=per_pass(own.bounded_time, everywhere),
+        own_time_per_pass=per_pass(gpu_self_time, everywhere),
+        idle_per_pass=per_pass(own.idle, everywhere),
+    )
+
+
+def work_by_label(work: ModuleWork, attribution: Attribution, label: Ints, labels: int) -> Work:
+    """Sums with children per label of modules, nothing counted twice within one."""
+    of_scope = label[attribution.tree.module]
+    top = ~is_within_same(of_scope, attribution.tree.nesting.parent)
+    return work.scopes.each(lambda column: sum_by(of_scope[top], column[top], labels))
