@@ -2,15 +2,20 @@
 """What tracekit costs, as ratios that are measured side by side in one run.
 
     scripts/bench.py capture        a pass without profiler, under the plain profiler, and with scopes
+    scripts/bench.py analyze        a large trace analysed, against decoding its JSON, and an older revision
 
-Runs where capture runs: with torch and transformers, on a GPU if there is one.
+`capture` runs where capture runs: with torch and transformers, on a GPU if there is one. `analyze` repeats
+`--trace` in time until it has `--megabytes`, and alternates the programs it compares, each in a process of
+its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -62,14 +67,22 @@ class Result:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=["capture"])
+    parser.add_argument("what", choices=["capture", "analyze"])
     parser.add_argument("--device", help="cpu or cuda (default: the GPU if there is one)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="runs of the profiler (5)")
     parser.add_argument("--passes", type=int, default=20, metavar="N", help="pairs of passes in each (20)")
+    parser.add_argument("--trace", metavar="FILE", help="analyze: the trace that is repeated (a sample)")
+    parser.add_argument("--megabytes", type=float, default=50.0, help="analyze: size of its JSON (50)")
+    parser.add_argument("--against", metavar="REVISION", help="analyze: also this revision of the repository")
     parser.add_argument("--smoke", action="store_true", help="the smallest sizes, to see that it runs")
     parser.add_argument("--json", metavar="FILE", help="the figures, also as JSON")
     options = parser.parse_args()
-    results = bench_capture(options.device, options.rounds, options.passes, options.smoke)
+    results: list[Result] | list[Analysis]
+    if options.what == "capture":
+        results = bench_capture(options.device, options.rounds, options.passes, options.smoke)
+    else:
+        size = 0.0 if options.smoke else options.megabytes
+        results = bench_analyze(Path(options.trace or SAMPLE), size, options.rounds, options.against)
     if options.json:
         Path(options.json).write_text(json.dumps([asdict(result) for result in results], indent=1))
 
@@ -177,6 +190,112 @@ def build(case: Case, device: Any) -> Any:
             dtype=torch.bfloat16 if device.type == "cuda" else torch.float32,
             device=device,
         )
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Medians over rounds of processes that do one thing each; `ratio` is to decoding, with its quartiles."""
+
+    program: str
+    seconds: float
+    peak_mib: float
+    ratio: float
+    quartiles: tuple[float, float]
+
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = ROOT / "sample_traces" / "nemotron_h_small.json.gz"
+# Wall time of the work alone, without the start of the interpreter, and peak memory of the process.
+_TIMED = """
+import resource, sys, time
+sys.path.insert(0, {root!r})
+{prepare}
+started = time.perf_counter()
+{work}
+print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def bench_analyze(trace: Path, megabytes: float, rounds: int, against: str | None) -> list[Analysis]:
+    """Measure and print what analysing takes, and with `against` what it took then."""
+    with tempfile.TemporaryDirectory() as folder:
+        large = Path(folder, "large.json")
+        events = repeat(trace, large, megabytes)
+        print(
+            f"{trace.name} repeated to {large.stat().st_size / 1e6:.1f} MB, {events} events, {rounds} rounds"
+        )
+        analyze = ("from tracekit.analysis import analyze", f"analyze({str(large)!r})")
+        programs = {
+            "decode JSON": script(
+                ROOT, "import msgspec", f"msgspec.json.decode(open({str(large)!r}, 'rb').read())"
+            ),
+            "analyze": script(ROOT, *analyze),
+        }
+        if against:
+            older = Path(folder, "older")
+            subprocess.run(
+                ["git", "-C", ROOT, "worktree", "add", "-q", "--detach", older, against], check=True
+            )
+            programs[f"analyze, {against}"] = script(older, *analyze)
+        try:
+            runs = [{name: run(code) for name, code in programs.items()} for _ in range(rounds)]
+        finally:
+            if against:
+                subprocess.run(["git", "-C", ROOT, "worktree", "remove", "--force", older], check=True)
+    results = []
+    for name in programs:
+        ratios = [one[name][0] / one["decode JSON"][0] for one in runs]
+        low, middle, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
+        seconds, peak = (statistics.median(one[name][i] for one in runs) for i in (0, 1))
+        results.append(Analysis(name, seconds, peak, middle, (low, high)))
+        print(f"{name:24}{seconds:9.3f} s{peak:9.0f} MiB{middle:9.3f} × decoding ({low:.3f} … {high:.3f})")
+    if against:
+        ratios = [one["analyze"][0] / one[f"analyze, {against}"][0] for one in runs]
+        print(f"analyze ÷ analyze, {against}: {statistics.median(ratios):.3f}")
+    return results
+
+
+def script(root: Path, prepare: str, work: str) -> str:
+    return _TIMED.format(root=str(root), prepare=prepare, work=work)
+
+
+def run(code: str) -> tuple[float, float]:
+    """Seconds and MiB that a process of its own says it took."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
+    seconds, peak = map(float, done.stdout.split())
+    return seconds, peak
+
+
+def repeat(trace: Path, target: Path, megabytes: float) -> int:
+    """Writes the events of `trace` again and again, one copy after another in time; returns their number."""
+    opened = gzip.open if trace.suffix == ".gz" else open
+    with opened(trace, "rb") as file:
+        document = json.load(file)
+    events = document.pop("traceEvents")
+    times = [event["ts"] for event in events if isinstance(event.get("ts"), int | float)]
+    span = max(times) - min(times) + 1e6
+    correlations = [event.get("args", {}).get("correlation", 0) for event in events]
+    stride = max((one for one in correlations if isinstance(one, int)), default=0) + 1
+    count = 0
+    with target.open("w") as out:
+        out.write(json.dumps(document)[:-1] + (", " if document else "") + '"traceEvents": [')
+        while not count or out.tell() < megabytes * 1e6:
+            copy = count // len(events)
+            for event in events:
+                shifted = dict(event)
+                if isinstance(event.get("ts"), int | float):
+                    shifted["ts"] = event["ts"] + copy * span
+                if isinstance(event.get("args", {}).get("correlation"), int):
+                    shifted["args"] = {
+                        **event["args"],
+                        "correlation": event["args"]["correlation"] + copy * stride,
+                    }
+                if "id" in event and event.get("ph") in ("s", "f"):
+                    shifted["id"] = f"{copy}:{event['id']}"
+                out.write((",\n" if count else "") + json.dumps(shifted))
+                count += 1
+        out.write("]}")
+    return count
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """The report's tables as pandas frames and as CSV files.
 
-Columns are the fields of `report.json`'s rows; what rows say of phases and parts has tables of its own. In CSV
-numbers are plain (no grouping, a decimal point) and a text that a spreadsheet would take for a formula is disarmed
-with an apostrophe.
+Columns are the fields of `report.json`'s rows; what rows say of phases and parts has tables of its own. In
+CSV numbers are plain (no grouping, a decimal point) and a text that a spreadsheet would take for a formula is
+disarmed with an apostrophe.
 """
 
 from __future__ import annotations
