@@ -268,8 +268,8 @@ class _Facts:
             if flops.matrix is not None and flops.covered_gpu_time_share is not None:
                 covered = locale.percent(flops.covered_gpu_time_share)
                 yield _("Share of the GPU time of operators whose cost is known"), covered
-            if flops.bound_share is not None:
-                yield _("Bound of a pass"), self._bound()
+            if bound := view.bound_of_a_pass(report, locale):
+                yield _("Bound of a pass"), bound
         else:
             yield _("Device"), f"{_('CPU')} ({self._text(view.why_no_gpu())})"
         facts = [
@@ -286,17 +286,6 @@ class _Facts:
             self._text(source) if source is not None else f"{DASH} ({self._text(view.why_no_modules())})",
         )
         yield _("Trace"), self._trace()
-
-    def _bound(self) -> str:
-        """The least time that a pass could take, and what of it the GPU reaches."""
-        flops, locale, _ = self.report.flops, self.locale, self.locale._
-        bound = flops.bound_us if flops.bound_per_pass_us is None else flops.bound_per_pass_us
-        reached = flops.bound_share or 0.0
-        share = _("{share} of it is reached").format(share=locale.percent(min(reached, 1.0)))
-        root = next((row for row in self.report.modules if row.depth == 0 and row.limited_by), None)
-        limit = root.limited_by if root is not None else None
-        limited = [_("limited by: {limit}").format(limit=locale.message(view.LIMITS[limit]))] if limit else []
-        return f"{locale.duration(bound)} ({'; '.join([share, *limited])})"
 
     def _device(self) -> str:
         device, locale = self.report.device, self.locale

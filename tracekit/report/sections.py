@@ -381,9 +381,7 @@ def findings(report: Report, locale: Locale) -> str:
         evidence, advice = (
             locale.message(text, markdown_code).rstrip(".") for text in (finding.evidence, finding.advice)
         )
-        gain = ""
-        if finding.gain_us is not None:
-            gain = " " + locale._("Gain: up to {time}.").format(time=locale.duration(finding.gain_us))
+        gain = f" {gained}" if (gained := view.gain(finding, locale)) else ""
         lines.append(f"- **{label}** — {subject}{evidence}. {view.sentence(advice)}.{gain}")
     return "\n".join(lines)
 

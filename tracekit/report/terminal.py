@@ -129,6 +129,8 @@ def _headline(report: Report, locale: Locale) -> Iterable[tuple[str, str]]:
                 share=locale.percent(flops.peak_share)
             )
         yield _("Achieved"), of_passes(lambda one: locale.flops_rate(one.headline_tflops)) + share
+    if bound := view.bound_of_a_pass(report, locale):
+        yield _("Bound of a pass"), bound
     if any(one.tokens_per_second is not None for one in figures):
         yield _("Tokens per second"), of_passes(lambda one: locale.fixed(one.tokens_per_second, 1))
     step = time.step_latency_us or time.step_wall_us
@@ -159,7 +161,8 @@ def _findings(report: Report, locale: Locale) -> Table:
         label = locale.message(severity) if severity is not None else clean(finding.severity)
         subject = f"{elide(clean(finding.module), 60)}: " if finding.module else ""
         evidence, advice = (locale.message(text).rstrip(".") for text in (finding.evidence, finding.advice))
-        text = Text(f"{subject}{evidence}. {view.sentence(advice)}.")
+        gain = f" {gained}" if (gained := view.gain(finding, locale)) else ""
+        text = Text(f"{subject}{evidence}. {view.sentence(advice)}.{gain}")
         table.add_row(Text(label, style=STYLES.get(finding.severity, "")), text)
     rest = len(report.findings) - FINDINGS
     if rest > 0:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from tracekit.analysis.schema import BlockRow, GpuState, ModuleRow, Pass, Report, Telemetry, TypeRow
+from tracekit.analysis.schema import BlockRow, Finding, GpuState, ModuleRow, Pass, Report, Telemetry, TypeRow
 from tracekit.messages import N_, Message
 from tracekit.report.escape import clean, elide
 from tracekit.report.i18n import Locale
@@ -272,6 +272,26 @@ LIMITS = {
     "network": N_("network"),
     "transfer": N_("copies to or from the host"),
 }
+
+
+def bound_of_a_pass(report: Report, locale: Locale) -> str:
+    """The least time that a pass could take, what of it the GPU reaches, and what limits; empty if unknown."""
+    flops, _ = report.flops, locale._
+    if flops.bound_share is None:
+        return ""
+    bound = flops.bound_us if flops.bound_per_pass_us is None else flops.bound_per_pass_us
+    notes = [_("{share} of it is reached").format(share=locale.percent(min(flops.bound_share, 1.0)))]
+    root = next((row for row in report.modules if row.depth == 0), None)
+    if root is not None and root.limited_by is not None:
+        notes.append(_("limited by: {limit}").format(limit=locale.message(LIMITS[root.limited_by])))
+    return f"{locale.duration(bound)} ({'; '.join(notes)})"
+
+
+def gain(finding: Finding, locale: Locale) -> str:
+    """A sentence on what acting on the finding would win; empty where that is not known."""
+    if finding.gain_us is None:
+        return ""
+    return locale._("Gain: up to {time}.").format(time=locale.duration(finding.gain_us))
 
 
 def why_no_bounds(report: Report) -> Message | None:
