@@ -38,7 +38,9 @@ def flops(
         ("aten::linear", [[3], [5, 3], []], 30),
         ("aten::matmul", [[4, 2, 3], [3, 5]], 240),
         ("aten::matmul", [[4, 1, 2, 3], [6, 3, 5]], 4 * 6 * 60),
-        ("aten::matmul", [[3], [3]], 6),
+        # a vector on the right makes no matrix product, one on the left a matrix of one row
+        ("aten::matmul", [[3], [3]], 0),
+        ("aten::matmul", [[3], [3, 5]], 30),
         # 10 rows, each times one of 4 matrices of 3 × 5
         ("aten::_grouped_mm", [[10, 3], [4, 3, 5], [4]], 300),
         ("aten::_grouped_mm", [[4, 2, 3], [4, 3, 5], []], 240),
