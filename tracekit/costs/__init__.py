@@ -4,18 +4,38 @@ A registry of small formulas, each under its op's name. Which of several nested 
 who knows the nesting; a formula only says whether it is a wrapper.
 """
 
-from tracekit.costs import attention, convolution, matmul
+from tracekit.costs import (
+    attention,
+    attention_engines,
+    cached_attention,
+    convolution,
+    engine_matmul,
+    matmul,
+    moe,
+    quantized_matmul,
+)
+from tracekit.costs.attention_arithmetic import Mask, Sizes, attention_cost
+from tracekit.costs.cached_attention import is_partial
 from tracekit.costs.registry import Call, Collective, Cost, UnknownCostError, cost_of, is_wrapper, register
 
 __all__ = [
     "Call",
     "Collective",
     "Cost",
+    "Mask",
+    "Sizes",
     "UnknownCostError",
     "attention",
+    "attention_cost",
+    "attention_engines",
+    "cached_attention",
     "convolution",
     "cost_of",
+    "engine_matmul",
+    "is_partial",
     "is_wrapper",
     "matmul",
+    "moe",
+    "quantized_matmul",
     "register",
 ]
