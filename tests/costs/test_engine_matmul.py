@@ -10,6 +10,7 @@ from tests.costs.calls import (
     BF16_NUMBER,
     FP8,
     FP32,
+    FP32_NUMBER,
     HALF,
     INT8,
     INT32,
@@ -160,6 +161,69 @@ CASES: dict[str, tuple[str, list[Any], int, int, int]] = {
         12 + 30 + 4 + 10 + 2 * OUT,
         OUT,
     ),
+    "ROCm's skinny product": (
+        "_rocm_C::wvSplitK",
+        [tensor(10, 6), tensor(4, 6), tensor(10), 304],
+        FLOPS,
+        2 * (A + B + 10 + OUT),
+        OUT,
+    ),
+    "TensorRT-LLM fp8": (
+        "trtllm::cublas_scaled_mm",
+        [fp8(4, 6), fp8(6, 10), SCALE, SCALE, tensor(10), BF16_NUMBER, 0, None],
+        FLOPS,
+        A + B + 8 + 20 + 2 * OUT,
+        2 * OUT,
+    ),
+    "TensorRT-LLM": (
+        "trtllm::cublas_mm",
+        [tensor(4, 6), tensor(6, 10), None, FP32_NUMBER, 0, None],
+        FLOPS,
+        2 * (A + B) + 4 * OUT,
+        0,
+    ),
+    "TensorRT-LLM fp8 by blocks": (
+        "trtllm::fp8_block_scaling_gemm",
+        [fp8(4, 6), fp8(10, 6), tensor(4, dtype=FP32), tensor(1, dtype=FP32)],
+        FLOPS,
+        A + B + 16 + 4 + 2 * OUT,
+        OUT,
+    ),
+    "flashinfer fp8": (
+        "flashinfer::bmm_fp8",
+        [tensor(999, dtype=UINT8), fp8(3, 4, 6), fp8(3, 6, 10), tensor(3, 4, 10), SCALE, SCALE],
+        3 * FLOPS,
+        3 * (A + B + 2 * OUT) + 8,
+        3 * OUT,
+    ),
+    "torchao int8": (
+        "torchao::int_scaled_matmul",
+        [int8(4, 6), int8(6, 10), tensor(4, 1), tensor(1, 10)],
+        FLOPS,
+        A + B + 8 + 20 + 2 * OUT,
+        2 * OUT,
+    ),
+    "torchao int8 without scales": (
+        "torchao::int_matmul",
+        [int8(4, 6), int8(6, 10)],
+        FLOPS,
+        A + B + 4 * OUT,
+        0,
+    ),
+    "torchao int8 by int4": (
+        "torchao::rowwise_scaled_linear_cutlass_s8s4",
+        [int8(4, 6), tensor(4), int8(10, 3), tensor(10), None, None],
+        FLOPS,
+        A + 8 + 30 + 20 + 2 * OUT,
+        2 * OUT,
+    ),
+    "torchao int4 by int4": (
+        "torchao::rowwise_scaled_linear_cutlass_s4s4",
+        [int8(4, 3), tensor(4), int8(10, 3), tensor(10), tensor(10), None],
+        FLOPS,
+        12 + 8 + 30 + 20 + 20 + 2 * OUT,
+        3 * OUT,
+    ),
     "bitsandbytes int8": (
         "bitsandbytes::int8_scaled_mm",
         [int8(2, 2, 6), int8(10, 6), tensor(4, dtype=FP32), tensor(10, dtype=FP32), None, None],
@@ -219,92 +283,6 @@ CASES: dict[str, tuple[str, list[Any], int, int, int]] = {
         A + B + 4 + 4 + 20 + 2 * OUT,
         OUT,
     ),
-    # 3 tokens go to 2 of 4 experts: 6 rows of 8 → 2 · 5, gated to 5, → 8; all 4 experts can be met
-    "experts": (
-        "vllm::inplace_fused_experts",
-        [
-            tensor(3, 8),
-            tensor(4, 10, 8),
-            tensor(4, 8, 5),
-            tensor(3, 2, dtype=FP32),
-            tensor(3, 2, dtype=INT32),
-        ],
-        2 * 6 * (8 * 10 + 5 * 8),
-        2 * 24 + 2 * 4 * (80 + 40) + 4 * 6 + 4 * 6 + 2 * 24,
-        6 * (5 * 3 + 8 * 2),
-    ),
-    # one token can meet no more than its 2 experts
-    "few rows meet few experts": (
-        "aiter::fused_moe_",
-        [
-            tensor(1, 8),
-            tensor(64, 10, 8),
-            tensor(64, 8, 5),
-            tensor(1, 2, dtype=FP32),
-            tensor(1, 2, dtype=INT32),
-        ],
-        2 * 2 * 120,
-        2 * 8 + 2 * 2 * 120 + 4 * 2 + 4 * 2 + 2 * 8,
-        2 * (5 * 3 + 8 * 2),
-    ),
-    "experts of 4 bits": (
-        "sglang::outplace_fused_experts",
-        [
-            tensor(3, 8),
-            tensor(4, 12, 4, dtype=UINT8),
-            tensor(4, 8, 3, dtype=UINT8),
-            tensor(3, 2, dtype=FP32),
-            tensor(3, 2, dtype=INT32),
-        ],
-        2 * 6 * (8 * 12 + 6 * 8),
-        2 * 24 + 4 * (48 + 24) + 4 * 6 + 4 * 6 + 2 * 24,
-        6 * (6 * 3 + 8 * 2),
-    ),
-    "grouped rows of experts": (
-        "_C::cutlass_moe_mm",
-        [tensor(4, 10), fp8(4, 6), fp8(2, 6, 10), tensor(4, dtype=FP32), tensor(2, dtype=FP32)],
-        FLOPS,
-        A + 2 * B + 2 * OUT,
-        OUT,
-    ),
-    # 4 rows, each to 2 of 3 experts, with 64 · 128 weights of 4 bits
-    "experts by marlin": (
-        "_moe_C::moe_wna16_marlin_gemm",
-        [
-            tensor(4, 64),
-            None,
-            tensor(3, 4, 256, dtype=INT32),
-            None,
-            tensor(3, 1, 128),
-            None,
-            None,
-            None,
-            None,
-            None,
-            tensor(512, dtype=INT32),
-            tensor(64, dtype=INT32),
-            tensor(4, dtype=INT32),
-            tensor(1, dtype=INT32),
-            tensor(4, 2, dtype=FP32),
-            16,
-            2,
-            False,
-            8,
-            4,
-            128,
-            64,
-            True,
-            False,
-            True,
-            False,
-            -1,
-            -1,
-            -1,
-        ],
-        2 * 8 * 128 * 64,
-        2 * 256 + 4 * 3 * 1024 + 2 * 8 * 128,
-        3 * 128 * 64,
-    ),
 }
 
 
@@ -318,12 +296,6 @@ def test_cost(name: str) -> None:
 def test_type_by_which_a_peak_is_chosen() -> None:
     packed = tensor(4, 3, dtype=UINT8), tensor(10, 3, dtype=UINT8), fp8(4), fp8(10), SCALE
     assert known("_C::cutlass_scaled_fp4_mm", tensor(4, 10), *packed).dtype == "c10::Float4_e2m1fn_x2"
-    router = tensor(3, 2, dtype=FP32), tensor(3, 2, dtype=INT32)
-    # rows become fp8 for experts in fp8, and experts of 4 bits become the rows' type
-    experts = fp8(4, 10, 8), fp8(4, 8, 5)
-    assert known("vllm::fused_moe", tensor(3, 8), *experts, *router).dtype == FP8
-    experts = tensor(4, 12, 4, dtype=UINT8), tensor(4, 8, 3, dtype=UINT8)
-    assert known("vllm::fused_moe", tensor(3, 8), *experts, *router).dtype == "c10::BFloat16"
 
 
 def test_linears_of_engines_count_only_where_nothing_in_them_does() -> None:
@@ -336,7 +308,6 @@ def test_linears_of_engines_count_only_where_nothing_in_them_does() -> None:
     [
         ("_C::marlin_gemm", [tensor(4, 64), None, tensor(4, 256, dtype=INT32)]),
         ("_C::marlin_gemm", [tensor(5, 64), None, tensor(4, 256), tensor(1), 8, 4, 128, 64, True]),
-        ("vllm::fused_moe", [tensor(3, 8), tensor(4, 7, 8), tensor(4, 8, 5), tensor(3, 2), tensor(3, 2)]),
         ("tex_ts::te_gemm_ts", [fp8(10, 6)]),
     ],
 )

@@ -54,6 +54,8 @@ def output_shape(
             for i, size in enumerate(sizes)
         ]
         return (batch, weight[1] * groups, *spatial)
+    if 0 in stride:
+        raise UnknownCostError
     spatial = [
         (size + 2 * padding[i] - dilation[i] * (weight[2 + i] - 1) - 1) // stride[i] + 1
         for i, size in enumerate(sizes)

@@ -190,6 +190,74 @@ def aiter_gemm(call: Call) -> Cost:
     return Cost(2 * m * n * k * (2 if four_bits else 1), traffic, dtype, m * n)
 
 
+@register("_rocm_C::LLMM1", "_rocm_C::wvSplitK", "_rocm_C::wvSplitKrc")
+def rocm_skinny_gemm(call: Call) -> Cost:
+    """(weight [n, k], x [m, k], bias, compute units): vLLM, csrc/rocm/torch_bindings.cpp"""
+    (n, k), (m, k_x) = call.shape(0, 2), call.shape(1, 2)
+    if k != k_x:
+        raise UnknownCostError
+    vector = m * n * present(call, 2)
+    return weight_only(call, 1, m, n, k, element_bytes(call, 1), 0, 2, vector=vector)
+
+
+@register("trtllm::cublas_scaled_mm")
+def trtllm_scaled_mm(call: Call) -> Cost:
+    """(a [m, k], b [k, n], scale_a, scale_b, bias, out_dtype, …): TensorRT-LLM, thop/cublasScaledMM.cpp"""
+    element = out_dtype_bytes(call, 5, element_bytes(call, 0))
+    per_output = 1 + present(call, 4)
+    shapes = call.shape(0, 2), call.shape(1, 2)
+    return product(call, 0, 1, *shapes, element, 2, 3, 4, vector_per_output=per_output)
+
+
+@register("trtllm::cublas_mm")
+def trtllm_mm(call: Call) -> Cost:
+    """(a [m, k], b [k, n], bias, out_dtype, …): TensorRT-LLM, thop/cublasScaledMM.cpp"""
+    element = out_dtype_bytes(call, 3, element_bytes(call, 0))
+    per_output = int(present(call, 2))
+    shapes = call.shape(0, 2), call.shape(1, 2)
+    return product(call, 0, 1, *shapes, element, 2, vector_per_output=per_output)
+
+
+@register("trtllm::fp8_block_scaling_gemm")
+def trtllm_block_scaling_gemm(call: Call) -> Cost:
+    """(mat1 [m, k], mat2 [n, k], scales of both) → bf16: TensorRT-LLM, thop/fp8BlockScalingGemm.cpp"""
+    shape, (n, k) = call.shape(0, 2), call.shape(1, 2)
+    return product(call, 0, 1, shape, (k, n), 2, 2, 3, vector_per_output=1)
+
+
+@register("flashinfer::bmm_fp8")
+def flashinfer_bmm_fp8(call: Call) -> Cost:
+    """(workspace, A [b, m, k], B [b, k, n], D, scale of A, of B): flashinfer/gemm.py"""
+    shapes = call.shape(1, 3), call.shape(2, 3)
+    return product(call, 1, 2, *shapes, element_bytes(call, 3), 4, 5, vector_per_output=1)
+
+
+@register("torchao::int_matmul", "torchao::int_scaled_matmul")
+def torchao_int_matmul(call: Call) -> Cost:
+    """int8 (a [m, k], b [k, n], scales …) → int32, or the scales' type: torchao/kernel/intmm_triton.py"""
+    element = element_bytes(call, 2) if present(call, 2) else 4
+    per_output = present(call, 2) + present(call, 3)
+    shapes = call.shape(0, 2), call.shape(1, 2)
+    return product(call, 0, 1, *shapes, element, 2, 3, vector_per_output=per_output)
+
+
+@register("torchao::rowwise_scaled_linear_cutlass_s8s4", "torchao::rowwise_scaled_linear_cutlass_s4s4")
+def torchao_rowwise_scaled_linear(call: Call) -> Cost:
+    """(x […, k] of 8 bits or, two to an element, of 4, x_scale, weight [n, k/2], its scale, bias, out_dtype).
+
+    torchao/ops.py. Without out_dtype the result has the type of the scales of x. Every output is multiplied
+    by the scales of its row and of its column: 2.
+    """
+    *rows, width = call.shape(0)
+    n, half = call.shape(2, 2)
+    if width != (half if call.name.endswith("s4s4") else 2 * half):
+        raise UnknownCostError
+    outputs = prod(rows) * n
+    element = out_dtype_bytes(call, 5, element_bytes(call, 1))
+    traffic = total(read_bytes(call, 0, 1, 2, 3, 4), of_size(outputs, element))
+    return Cost(2 * outputs * 2 * half, traffic, call.dtype(0), outputs * (2 + present(call, 4)))
+
+
 @register("bitsandbytes::int8_linear_matmul", "bitsandbytes::int8_linear_matmul.out")
 def int8_linear_matmul(call: Call) -> Cost:
     """(A […, k], B [n, k]) → int32: bitsandbytes/_ops.py"""

@@ -43,7 +43,7 @@ def fused_experts(call: Call) -> Cost:
     experts, rows_1, packed = call.shape(1, 3)
     experts_2, hidden_2, packed_inner = call.shape(2, 3)
     top_k = call.shape(4, 2)[1]
-    if experts != experts_2 or hidden_2 != hidden or hidden % packed:
+    if experts != experts_2 or hidden_2 != hidden or not packed or hidden % packed:
         raise UnknownCostError
     inner = packed_inner * (hidden // packed)
     if rows_1 not in (inner, 2 * inner):
