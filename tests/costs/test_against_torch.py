@@ -46,6 +46,19 @@ CASES: dict[str, Callable[[], object]] = {
     "conv2d unbatched": lambda: torch.nn.Conv2d(3, 8, 5)(torch.randn(3, 32, 32)),
     "conv3d": lambda: torch.nn.Conv3d(2, 4, 3)(torch.randn(1, 2, 8, 8, 8)),
     "transposed": lambda: torch.nn.ConvTranspose2d(6, 4, 3, stride=2)(torch.randn(2, 6, 7, 7)),
+    "transposed, grouped": lambda: torch.nn.ConvTranspose1d(6, 4, 3, groups=2)(torch.randn(2, 6, 7)),
+    "depthwise": lambda: torch.nn.Conv2d(4, 4, 3, groups=4)(torch.randn(2, 4, 9, 9)),
+    "vector times matrix": lambda: torch.randn(4) @ torch.randn(4, 5),
+    "vector times matrices": lambda: torch.randn(4) @ torch.randn(2, 4, 5),
+    "matrix times vector": lambda: (
+        torch.randn(3, 4) @ torch.randn(4),
+        torch.randn(3, 4) @ torch.randn(4, 5),
+    ),
+    "transposed, backward": lambda: (
+        torch.nn.ConvTranspose2d(6, 4, 3, stride=2)(torch.randn(2, 6, 7, 7, requires_grad=True))
+        .sum()
+        .backward()
+    ),
     "training step": training_step,
 }
 

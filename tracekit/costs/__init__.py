@@ -4,7 +4,18 @@ A registry of small formulas, each under its op's name. Which of several nested 
 who knows the nesting; a formula only says whether it is a wrapper.
 """
 
-from tracekit.costs import attention, convolution, matmul
+from tracekit.costs import (
+    attention,
+    attention_engines,
+    cached_attention,
+    convolution,
+    engine_matmul,
+    matmul,
+    moe,
+    quantized_matmul,
+)
+from tracekit.costs.attention_arithmetic import Mask, Sizes, attention_cost
+from tracekit.costs.cached_attention import is_partial
 from tracekit.costs.extension import load_file, load_packages
 from tracekit.costs.registry import (
     Call,
@@ -17,18 +28,31 @@ from tracekit.costs.registry import (
     register,
 )
 
+FORMULAS = (
+    attention,
+    attention_engines,
+    cached_attention,
+    convolution,
+    engine_matmul,
+    matmul,
+    moe,
+    quantized_matmul,
+)
+
 __all__ = [
+    "FORMULAS",
     "Call",
     "Collective",
     "Cost",
+    "Mask",
+    "Sizes",
     "UnknownCostError",
-    "attention",
-    "convolution",
+    "attention_cost",
     "cost_of",
     "has_formula",
+    "is_partial",
     "is_wrapper",
     "load_file",
     "load_packages",
-    "matmul",
     "register",
 ]
