@@ -9,6 +9,7 @@ from tracekit.costs import collectives as collectives
 from tracekit.costs import compiled as compiled
 from tracekit.costs import fbgemm as fbgemm
 from tracekit.costs import fused as fused
+from tracekit.costs import linear_attention as linear_attention
 from tracekit.costs import scans as scans
 from tracekit.costs import serving as serving
 from tracekit.costs.registry import Call, Collective, Cost, UnknownCostError, cost_of, is_wrapper, register
