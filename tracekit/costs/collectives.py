@@ -19,6 +19,7 @@ from __future__ import annotations
 from math import prod
 
 from tracekit.costs.registry import Call, Collective, Cost, UnknownCostError, register
+from tracekit.costs.traffic import size
 
 # Names in the order in which one is sought in another: "allgather" holds "gather".
 _KINDS = (
@@ -68,7 +69,7 @@ def collective_kind(name: str) -> str:
 
 def sent_bytes(kind: str, size_in: int | None, size_out: int | None, group_size: int | None) -> int:
     """Bytes that one device sends at least (for "recv": receives) of its input and output in bytes."""
-    sizes = [size for size in (size_in, size_out) if size is not None]
+    sizes = [known for known in (size_in, size_out) if known is not None]
     if kind in ("barrier", "wait"):
         return 0
     if not sizes:
@@ -76,15 +77,15 @@ def sent_bytes(kind: str, size_in: int | None, size_out: int | None, group_size:
     n = group_size or 2
     if kind in ("allgather", "reducescatter"):
         if len(sizes) == 2:
-            n = group_size or max(sizes) // max(min(sizes), 1)
+            n = group_size or max(1, max(sizes) // max(1, min(sizes)))
         knows_shard_only = (size_out if kind == "allgather" else size_in) is None
         return sizes[0] * (n - 1) if knows_shard_only else max(sizes) * (n - 1) // n
-    size = size_in if size_in is not None else sizes[0]
+    sent = size_in if size_in is not None else sizes[0]
     if kind == "allreduce":
-        return 2 * size * (n - 1) // n
+        return 2 * sent * (n - 1) // n
     if kind in ("alltoall", "scatter"):
-        return size * (n - 1) // n
-    return 0 if n == 1 else size
+        return sent * (n - 1) // n
+    return 0 if n == 1 else sent
 
 
 def _cost(kind: str, size_in: int | None, size_out: int | None, n: int | None, dtype: str | None) -> Cost:
@@ -101,7 +102,7 @@ def _of_metadata(collective: Collective) -> Cost:
     return _cost(kind, size_in, size_out, collective.group_size, dtype)
 
 
-def _size(call: Call, index: int) -> int | None:
+def _bytes(call: Call, index: int) -> int | None:
     """Bytes of the tensor or of the list of tensors that is input `index`; None where unknown."""
     element = call.element_bytes(index)
     try:
@@ -144,8 +145,8 @@ def of_one_operand(call: Call) -> Cost:
     The `c10d` ops hold a `record_param_comms`, which knows the group's size and counts instead where it
     is known. `nccl:…` is the range that old profilers record with the flattened input (ProcessGroupNCCL).
     """
-    size = _size(call, 0)
-    return _cost(collective_kind(call.name), size, size, None, _dtype(call, 0))
+    both = _bytes(call, 0)
+    return _cost(collective_kind(call.name), both, both, None, _dtype(call, 0))
 
 
 @register(
@@ -168,7 +169,7 @@ def of_two_operands(call: Call) -> Cost:
     `allgather_` and `gather_` tell their input only, `reduce_scatter_` its output only.
     """
     dtype = _dtype(call, 1) or _dtype(call, 0)
-    return _cost(collective_kind(call.name), _size(call, 1), _size(call, 0), None, dtype)
+    return _cost(collective_kind(call.name), _bytes(call, 1), _bytes(call, 0), None, dtype)
 
 
 @register(
@@ -185,8 +186,8 @@ def of_two_operands(call: Call) -> Cost:
 )
 def functional(call: Call) -> Cost:
     """(input, …, group name); its `c10d` op counts instead where it is known."""
-    size = _size(call, 0)
-    return _cost(collective_kind(call.name), size, size, None, _dtype(call, 0))
+    both = _bytes(call, 0)
+    return _cost(collective_kind(call.name), both, both, None, _dtype(call, 0))
 
 
 @register(
@@ -201,8 +202,8 @@ def functional(call: Call) -> Cost:
 def functional_with_group_size(call: Call) -> Cost:
     """all_gather: (input, group size, …); reduce_scatter: (input, reduce op, group size, …)."""
     kind = collective_kind(call.name)
-    n = _integer(call, 1 if kind == "allgather" else 2)
-    return _cost(kind, _size(call, 0), None, n, _dtype(call, 0))
+    n = _group_size(call, 1 if kind == "allgather" else 2)
+    return _cost(kind, _bytes(call, 0), None, n, _dtype(call, 0))
 
 
 @register(
@@ -225,7 +226,7 @@ def of_symmetric_memory(call: Call) -> Cost:
     least, a multimem one (which lets the switch add) may send less.
     """
     kind = collective_kind(call.name)
-    return _cost(kind, _size(call, 0), None, None, _dtype(call, 0))
+    return _cost(kind, _bytes(call, 0), None, None, _dtype(call, 0))
 
 
 @register(
@@ -240,7 +241,7 @@ def engine_all_reduce(call: Call) -> Cost:
 def engine_gather_or_scatter(call: Call) -> Cost:
     """(tensor, dim, world size, group name): vllm/distributed/parallel_state.py."""
     kind = collective_kind(call.name)
-    return _cost(kind, _size(call, 0), None, _integer(call, 2), _dtype(call, 0))
+    return _cost(kind, _bytes(call, 0), None, _group_size(call, 2), _dtype(call, 0))
 
 
 @register(
@@ -253,12 +254,11 @@ def engine_gather_or_scatter(call: Call) -> Cost:
 )
 def custom_all_reduce(call: Call) -> Cost:
     """(handle, input, output, …): vllm csrc/torch_bindings.cpp, sglang common_extension.cc."""
-    return _cost("allreduce", _size(call, 1), None, None, _dtype(call, 1))
+    return _cost("allreduce", _bytes(call, 1), None, None, _dtype(call, 1))
 
 
-def _integer(call: Call, index: int) -> int | None:
+def _group_size(call: Call, index: int) -> int | None:
     try:
-        value = call.value(index)
+        return size(call, index)
     except UnknownCostError:
         return None
-    return value if isinstance(value, int) and value > 0 else None

@@ -104,7 +104,7 @@ def _numels(call: Call) -> list[int]:
         if call.dtype(index) != "Scalar":
             break
         value = call.value(index)
-        if not isinstance(value, int) or isinstance(value, bool):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             break
         numels.insert(0, value)
     if not numels:

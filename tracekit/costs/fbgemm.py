@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import prod
 
 from tracekit.costs.registry import Call, Cost, UnknownCostError, register, total
-from tracekit.costs.traffic import elements, moved
+from tracekit.costs.traffic import elements, moved, size
 
 _SCALE_AND_BIAS = 8  # bytes of the two floats at the end of a row that is quantised to 8 bits
 
@@ -59,11 +59,13 @@ def permute_sparse_data(call: Call) -> Cost:
     none.
     """
     permuted, (features, batch) = elements(call, 0), call.shape(1, 2)
-    size = call.element_bytes(1)
-    lengths = None if size is None else 2 * permuted * batch * size
+    of_lengths = call.element_bytes(1)
+    lengths = None if of_lengths is None else 2 * permuted * batch * of_lengths
     element = total(*(call.element_bytes(index) for index in (2, 3) if call.dtype(index)))
-    given = call.value(4) if len(call.values) > 4 and call.values[4] else None
-    count = given if isinstance(given, int) else elements(call, 2) if permuted >= features else 0
+    if len(call.values) > 4 and call.values[4]:
+        count = size(call, 4)
+    else:
+        count = elements(call, 2) if permuted >= features else 0
     carried = None if element is None else 2 * count * element
     return Cost(bytes=total(moved(call, 0), lengths, carried), dtype=call.dtype(2))
 
@@ -122,13 +124,13 @@ def jagged_to_dense(call: Call) -> Cost:
     Rows beyond the longest length are not read, so no more is read than is written.
     """
     values = call.shape(0)
-    offsets = call.shape_list(1) if call.dtype(1) == "TensorList" else (call.shape(1),)
+    (offsets,) = call.shape_list(1)[0] if call.dtype(1) == "TensorList" else call.shape(1, 1)
     longest = call.value(2)
     sizes = longest if isinstance(longest, list) else [longest]
-    written = (offsets[0][0] - 1) * prod(sizes) * prod(values[1:])
     element = call.element_bytes(0)
-    if element is None:
-        return Cost(dtype=call.dtype(0))
+    if not offsets or element is None or not all(isinstance(n, int) and n > 0 for n in sizes):
+        raise UnknownCostError
+    written = (offsets - 1) * prod(sizes) * prod(values[1:])
     return Cost(bytes=(min(prod(values), written) + written) * element, dtype=call.dtype(0))
 
 
@@ -165,17 +167,17 @@ def embedding_lookup(call: Call) -> Cost:
     """
     proven = total(moved(call, 11, 12, 14))
     try:
-        tables, total_width, largest = elements(call, 4), call.value(7), call.value(8)
+        tables, total_width, largest = elements(call, 4), size(call, 7), size(call, 8)
         pooled = call.value(13) != 2
     except UnknownCostError:
         return Cost(bytes=proven, dtype=call.dtype(1))
-    if tables != 1 and largest * tables != total_width:
+    if not tables or (tables != 1 and largest * tables != total_width):
         return Cost(bytes=proven, dtype=call.dtype(1))
     gathered = elements(call, 11) * (total_width // tables)
-    bags = (elements(call, 12) - 1) // tables * total_width
+    bags = max(0, elements(call, 12) - 1) // tables * total_width
     weights = 1 if elements(call, 1) else 2
-    size = call.element_bytes(weights)
-    read = None if size is None else gathered * size
+    element = call.element_bytes(weights)
+    read = None if element is None else gathered * element
     per_element = int(pooled) + bool(call.dtype(14))
     return Cost(
         bytes=total(proven, read, 4 * (bags if pooled else gathered)),

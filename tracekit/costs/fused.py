@@ -3,10 +3,10 @@
 Signatures are those of vLLM (csrc/torch_bindings.cpp: `_C`), SGLang (sgl-kernel/csrc/common_extension.cc:
 `sgl_kernel`), AITER (aiter/ops/rmsnorm.py, activation.py, rope.py), FlashInfer (flashinfer/norm.py,
 activation.py), apex (apex/normalization/fused_layer_norm.py), Liger (liger_kernel/ops) and flash-attention
-(flash_attn/layers/rotary.py). Autograd functions are recorded under the name of their class; of a backward
-only the gradients that enter it are recorded, so what it reads beside them is worked out from their sizes.
-Functions that run their matrix products as aten ops, such as Liger's fused linear cross-entropy, have no
-formula: their products count themselves.
+(flash_attn/layers/rotary.py, ops/layer_norm.py). Autograd functions are recorded under the name of their
+class; of a backward only the gradients that enter it are recorded, so what it reads beside them is worked
+out from their sizes. Functions that run their matrix products as aten ops, such as Liger's fused linear
+cross-entropy, have no formula: their products count themselves.
 
 Vector FLOPs of an element: RMS norm 4 (square, sum, times 1/rms, times weight), layer norm 7 (sum, subtract,
 square, sum, times 1/std, times weight, plus bias); a fused residual adds 1; quantising with a known scale 3
@@ -18,7 +18,7 @@ from __future__ import annotations
 from math import prod
 
 from tracekit.costs.registry import Call, Cost, UnknownCostError, register, total
-from tracekit.costs.traffic import elements, moved, tensor_indices
+from tracekit.costs.traffic import elements, moved, size, tensor_indices
 
 RMS_NORM, LAYER_NORM, RESIDUAL, STATIC_QUANTISATION, DYNAMIC_QUANTISATION = 4, 7, 1, 3, 5
 
@@ -196,12 +196,26 @@ def norm_backward(call: Call) -> Cost:
     return _cost(call, (0, 0, 0), (9 if "RMS" in call.name else 13) * elements(call, 0), 0)
 
 
-@register("LigerCrossEntropyFunction")
-def cross_entropy(call: Call) -> Cost:
-    """(logits [tokens, vocabulary], target, …): max, subtract, exp, sum: 4 an element.
+@register("DropoutAddLayerNormFn")
+def dropout_add_norm(call: Call) -> Cost:
+    """(x, residual or None, weight, bias or None, …) → like x: a layer norm, without a bias an RMS norm.
 
-    Where gradients are wanted it also puts them in the place of the logits, in the same call; whether they
-    are is not recorded, so that is not counted.
+    Whether a mask of the dropout and the sum are kept is not recorded by old profilers: left out.
+    """
+    x, *others = tensor_indices(call)
+    residual = [index for index in others if call.shape(index) == call.shape(x)]
+    parameters = [index for index in others if call.shape(index) == call.shape(x)[-1:]][:2]
+    per_element = (LAYER_NORM if len(parameters) == 2 else RMS_NORM) + RESIDUAL * len(residual)
+    return _cost(call, (x, x, *residual, *parameters), per_element * elements(call, x), x)
+
+
+@register("LigerCrossEntropyFunction", "SoftmaxCrossEntropyLossFn", "CrossEntropyLoss")
+def cross_entropy(call: Call) -> Cost:
+    """(logits [tokens, vocabulary], target, …): max, subtract, exp, sum: 4 an element. (Liger; flash_attn
+    losses/cross_entropy.py and ops/triton/cross_entropy.py.)
+
+    Where gradients are wanted Liger also puts them in the place of the logits, in the same call; whether
+    they are is not recorded, so that is not counted.
     """
     logits, target = tensor_indices(call)[:2]
     return _cost(call, (logits, target), 4 * elements(call, logits), logits)
@@ -211,11 +225,18 @@ def cross_entropy(call: Call) -> Cost:
 _ROTATION = 3
 
 
+def _rotation_flops(elements_of_heads: int, rotated: int, head_size: int) -> int:
+    """Of heads of which only the first `rotated` elements are turned."""
+    if head_size < 1:
+        raise UnknownCostError
+    return _ROTATION * elements_of_heads * rotated // head_size
+
+
 def _rows_bytes(call: Call, table: int, rows: int) -> int | None:
     """Bytes of `rows` rows of a table, each at most once."""
-    size = call.element_bytes(table)
+    element = call.element_bytes(table)
     shape = call.shape(table)
-    return None if size is None else min(prod(shape), rows * shape[-1]) * size
+    return None if element is None else min(prod(shape), rows * shape[-1]) * element
 
 
 @register("_C::rotary_embedding", "sgl_kernel::rotary_embedding")
@@ -224,10 +245,10 @@ def rotary_embedding(call: Call) -> Cost:
 
     Of the cache a row for each position is read, as if all positions differed.
     """
-    head_size, rotated = call.value(3), call.shape(4, 2)[1]
+    head_size, rotated = size(call, 3), call.shape(4, 2)[1]
     turned = elements(call, 1) + (elements(call, 2) if call.dtype(2) else 0)
-    size = total(moved(call, 0, 1, 1, 2, 2), _rows_bytes(call, 4, elements(call, 0)))
-    return Cost(bytes=size, dtype=call.dtype(1), vector=_ROTATION * turned * rotated // head_size)
+    traffic = total(moved(call, 0, 1, 1, 2, 2), _rows_bytes(call, 4, elements(call, 0)))
+    return Cost(bytes=traffic, dtype=call.dtype(1), vector=_rotation_flops(turned, rotated, head_size))
 
 
 @register("sgl_kernel::apply_rope_pos_ids_cos_sin_cache")
@@ -237,8 +258,10 @@ def rotary_by_position(call: Call) -> Cost:
     rotated = call.shape(4, 2)[1]
     turned = elements(call, 0) + elements(call, 1)
     stored = (3, 9, 9, 12) if call.dtype(9) else ()
-    size = total(moved(call, 0, 1, 2, 3, 5, *stored), _rows_bytes(call, 4, elements(call, 5)))
-    return Cost(bytes=size, dtype=call.dtype(0), vector=_ROTATION * turned * rotated // call.shape(0)[-1])
+    traffic = total(moved(call, 0, 1, 2, 3, 5, *stored), _rows_bytes(call, 4, elements(call, 5)))
+    return Cost(
+        bytes=traffic, dtype=call.dtype(0), vector=_rotation_flops(turned, rotated, call.shape(0)[-1])
+    )
 
 
 @register(
@@ -273,9 +296,9 @@ def aiter_rotary_of_two(call: Call) -> Cost:
 def aiter_rotary_by_position(call: Call) -> Cost:
     """(output x, output y, input x, input y, cos, sin, positions, …): of cos and sin a row a position."""
     rows = elements(call, 6)
-    size = total(moved(call, 0, 1, 2, 3, 6), _rows_bytes(call, 4, rows), _rows_bytes(call, 5, rows))
+    traffic = total(moved(call, 0, 1, 2, 3, 6), _rows_bytes(call, 4, rows), _rows_bytes(call, 5, rows))
     turned = elements(call, 2) + elements(call, 3)
-    return Cost(bytes=size, dtype=call.dtype(2), vector=_ROTATION * turned)
+    return Cost(bytes=traffic, dtype=call.dtype(2), vector=_ROTATION * turned)
 
 
 @register("ApplyRotaryEmb")
@@ -283,9 +306,9 @@ def flash_attention_rotary(call: Call) -> Cost:
     """(x [batch, sequence, heads, d] or [tokens, heads, d], cos and sin [sequence, rotated/2], …)"""
     x, cos, sin = tensor_indices(call)[:3]
     rows = call.shape(x)[-3]
-    size = total(moved(call, x, x), _rows_bytes(call, cos, rows), _rows_bytes(call, sin, rows))
-    turned = elements(call, x) * 2 * call.shape(cos)[-1] // call.shape(x)[-1]
-    return Cost(bytes=size, dtype=call.dtype(x), vector=_ROTATION * turned)
+    traffic = total(moved(call, x, x), _rows_bytes(call, cos, rows), _rows_bytes(call, sin, rows))
+    vector = _rotation_flops(elements(call, x), 2 * call.shape(cos)[-1], call.shape(x)[-1])
+    return Cost(bytes=traffic, dtype=call.dtype(x), vector=vector)
 
 
 @register("LigerRopeFunction")

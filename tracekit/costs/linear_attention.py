@@ -5,8 +5,8 @@ attention; arXiv 2406.06484 and 2412.06464, delta rule and its gated form); posi
 elementwise and counts as vector FLOPs. The order of arguments is that of fla-org/flash-linear-attention
 (fla/ops/*/chunk.py, fused_recurrent.py; q and k [b, t, h, K], v [b, t, h_v, V], or h before t) and
 BlinkDL/RWKV-LM (its model.py of each version). Exponentials and sums of the gates are of lower order and left
-out. A backward has no formula, since the size of K is not recorded with it; engines' ops
-that record only hidden states or an opaque layer (`vllm::linear_attention`, `vllm::gdn_attention`) neither.
+out. A backward has no formula, since the size of K is not recorded with it; engines' ops that record only
+hidden states or an opaque layer (`vllm::linear_attention`, `vllm::gdn_attention`) have none either.
 """
 
 from __future__ import annotations
@@ -50,9 +50,10 @@ def dplr_flops(rows: int, chunk: int, pairs: float, k: int, v: int) -> float:
 def _sizes(call: Call, q: int, v: int) -> tuple[int, int, int, int]:
     """(positions and value heads, positions of a sequence, K, V) from q [b, t, h, K] and v [b, t, h_v, V]."""
     q_shape, v_shape = call.shape(q, 4), call.shape(v, 4)
-    if q_shape[0] != v_shape[0]:
+    length = max(q_shape[1:3])
+    if q_shape[0] != v_shape[0] or length < 1:
         raise UnknownCostError
-    return prod(v_shape[:3]), max(q_shape[1:3]), q_shape[3], v_shape[3]
+    return prod(v_shape[:3]), length, q_shape[3], v_shape[3]
 
 
 def _bytes(call: Call, tensors: list[int], v: int) -> int | None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from math import prod
 
 from tracekit.costs.registry import Call, Cost, UnknownCostError, register, total
-from tracekit.costs.traffic import elements, moved, tensor_indices
+from tracekit.costs.traffic import elements, moved, size, tensor_indices
 
 # For each element of the state: Δ·A, exp, ΔB·u, A·h, add; h·C, add.
 _SCAN = 7
@@ -216,8 +216,8 @@ def engine_causal_convolution_step(call: Call) -> Cost:
 
 
 def _with_states(call: Call, cost: Cost, states: int) -> Cost:
-    size = call.element_bytes(states)
-    moved_states = None if size is None else 2 * call.shape(0)[0] * prod(call.shape(states)[1:]) * size
+    element = call.element_bytes(states)
+    moved_states = None if element is None else 2 * call.shape(0)[0] * prod(call.shape(states)[1:]) * element
     return Cost(cost.matrix, total(cost.bytes, moved_states), cost.dtype, cost.vector)
 
 
@@ -248,12 +248,12 @@ def chunked_scan(call: Call) -> Cost:
     records_numbers = call.dtype(5) == "Scalar"
     has_d = bool(call.dtype(6)) if records_numbers else others[:1] in ([(heads,)], [(heads, p)])
     vector += 2 * count * has_d + (_SILU + 1) * count * (call.shape(x) in others)
-    size = moved(call, *tensors, x)
+    traffic = moved(call, *tensors, x)
     if not records_numbers:
         recurrence = 5 * batch * length * heads * p * n
-        return Cost(bytes=size, dtype=call.dtype(x), vector=vector + recurrence)
-    matrix, causal, around = _ssd(batch, length, heads, p, groups, n, call.value(5))
-    return Cost(matrix, size, call.dtype(x), vector + around, causal)
+        return Cost(bytes=traffic, dtype=call.dtype(x), vector=vector + recurrence)
+    matrix, causal, around = _ssd(batch, length, heads, p, groups, n, size(call, 5))
+    return Cost(matrix, traffic, call.dtype(x), vector + around, causal)
 
 
 @register("MambaSplitConv1dScanCombinedFn")
@@ -266,7 +266,7 @@ def mamba2_block(call: Call) -> Cost:
     """
     batch, length, _ = call.shape(0, 3)
     channels, width = call.shape(1)[0], call.shape(1)[-1]
-    heads, head_size, groups, chunk = call.shape(4, 1)[0], call.value(16), call.value(17), call.value(6)
+    heads, head_size, groups, chunk = call.shape(4, 1)[0], size(call, 16), size(call, 17), size(call, 6)
     dim, steps = heads * head_size, batch * length
     n = (channels - dim) // groups // 2
     if n <= 0:

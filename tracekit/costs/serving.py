@@ -71,6 +71,7 @@ def quantise(call: Call) -> Cost:
 @register(
     "sgl_kernel::sgl_per_token_group_quant_fp8",
     "sgl_kernel::sgl_per_token_group_quant_int8",
+    "sgl_kernel::sgl_per_token_group_quant_8bit",
     "sgl_kernel::sgl_per_token_quant_fp8",
     "sgl_kernel::sgl_per_tensor_quant_fp8",
     "_C::per_token_group_fp8_quant",

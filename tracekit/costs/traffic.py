@@ -28,9 +28,17 @@ def moved(call: Call, *indices: int) -> int | None:
     for index in indices:
         if index >= len(call.dtypes) or not call.dtypes[index]:
             continue
-        size = call.element_bytes(index)
-        sizes.append(None if size is None else elements(call, index) * size)
+        element = call.element_bytes(index)
+        sizes.append(None if element is None else elements(call, index) * element)
     return total(*sizes)
+
+
+def size(call: Call, index: int) -> int:
+    """The positive number that is input `index`; raises `UnknownCostError` where there is none."""
+    value = call.value(index)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise UnknownCostError
+    return value
 
 
 def tensor_indices(call: Call) -> list[int]:
