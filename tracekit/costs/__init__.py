@@ -8,11 +8,18 @@ from tracekit.costs import (
     attention,
     attention_engines,
     cached_attention,
+    collectives,
+    compiled,
     convolution,
     engine_matmul,
+    fbgemm,
+    fused,
+    linear_attention,
     matmul,
     moe,
     quantized_matmul,
+    scans,
+    serving,
 )
 from tracekit.costs.attention_arithmetic import Mask, Sizes, attention_cost
 from tracekit.costs.cached_attention import is_partial
@@ -32,11 +39,18 @@ FORMULAS = (
     attention,
     attention_engines,
     cached_attention,
+    collectives,
+    compiled,
     convolution,
     engine_matmul,
+    fbgemm,
+    fused,
+    linear_attention,
     matmul,
     moe,
     quantized_matmul,
+    scans,
+    serving,
 )
 
 __all__ = [
