@@ -89,7 +89,7 @@ def cost_ops(trace: Trace, attribution: Attribution, device: DeviceSpec | None) 
     has_cost = flag([cost is not None for cost in costs])
     has_matrix = flag([cost is not None and cost.matrix > 0 for cost in costs])
     wraps = flag([is_wrapper(signature.name) for signature in signature_of])
-    counted = _counted(attribution, has_cost, has_matrix, wraps)
+    counted = _counted(attribution, has_cost, has_matrix, wraps, self_time)
     counted &= ~_given_up(trace.names, attribution, gpu_events)
     knows_bytes = counted & flag([cost is not None and cost.bytes is not None for cost in costs])
     over_network = counted & flag([cost is not None and cost.over_network for cost in costs])
@@ -181,20 +181,29 @@ def _bounds(costs: Sequence[Cost | None], device: DeviceSpec | None) -> Floats:
     return bounds
 
 
-def _counted(attribution: Attribution, has_cost: Mask, has_matrix: Mask, wraps: Mask) -> Mask:
-    """The outermost op with a cost counts; a wrapper only where nothing below it does.
+def _counted(
+    attribution: Attribution, has_cost: Mask, has_matrix: Mask, wraps: Mask, gpu_self_time: Ints
+) -> Mask:
+    """The outermost op with a cost counts; a wrapper only where what it does is not done below it.
 
     To a wrapper with matrix FLOPs only what has some is below it: of a product that runs as one unknown
-    kernel after a copy, the copy is a part.
+    kernel after a copy, the copy is a part. One without yields to what takes most of its GPU time: filling
+    a buffer is not the attention that it is filled for.
     """
     nesting = attribution.op_nesting
 
+    def within(of: Ints) -> Ints:
+        return sum_upwards(of, nesting.parent, nesting.depth)
+
     def contains(of: Mask) -> Mask:
-        return np.greater(sum_upwards(of.astype(np.int64), nesting.parent, nesting.depth), 0)
+        return np.greater(within(of.astype(np.int64)), 0)
 
     strong = has_cost & ~wraps & ~has_ancestor(has_cost & ~wraps, nesting.parent)
     wrapper = has_cost & wraps & ~has_ancestor(strong, nesting.parent)
-    empty = wrapper & np.where(has_matrix, ~contains(strong & has_matrix), ~contains(strong))
+    time = within(gpu_self_time)
+    in_strong = within(np.where(strong, time, 0))
+    done_below = contains(strong) & (2 * in_strong >= time)
+    empty = wrapper & np.where(has_matrix, ~contains(strong & has_matrix), ~done_below)
     # Of wrappers in each other the outermost counts, and one with matrix FLOPs before those without.
     empty &= has_matrix | ~contains(empty & has_matrix)
     empty &= ~has_ancestor(empty, nesting.parent)
