@@ -4,7 +4,21 @@ A registry of small formulas, each under its op's name. Which of several nested 
 who knows the nesting; a formula only says whether it is a wrapper.
 """
 
-from tracekit.costs import attention, convolution, matmul
+from tracekit.costs import (
+    attention,
+    convolution,
+    elementwise,
+    foreach,
+    generation,
+    indexing,
+    losses,
+    matmul,
+    movement,
+    normalization,
+    pooling,
+    recurrent_nn,
+    reductions,
+)
 from tracekit.costs.registry import Call, Collective, Cost, UnknownCostError, cost_of, is_wrapper, register
 
 __all__ = [
@@ -15,7 +29,17 @@ __all__ = [
     "attention",
     "convolution",
     "cost_of",
+    "elementwise",
+    "foreach",
+    "generation",
+    "indexing",
     "is_wrapper",
+    "losses",
     "matmul",
+    "movement",
+    "normalization",
+    "pooling",
+    "recurrent_nn",
+    "reductions",
     "register",
 ]
