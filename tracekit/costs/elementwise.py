@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from math import prod
 
-from tracekit.costs.registry import Call, Cost, register, total
+from tracekit.costs.registry import Call, Cost, UnknownCostError, register, total
 from tracekit.costs.tensors import (
     as_float,
     broadcast,
@@ -45,7 +45,8 @@ TABLE = {
     (2, SAME): {
         0: "complex polar",
         1: "mul multiply clamp_min clamp_max maximum minimum fmax fmin fmod remainder floor_divide pow "
-        "bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift __and__ __or__ __xor__ __lshift__ __rshift__ __iand__ "
+        "bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift "
+        "__and__ __or__ __xor__ __lshift__ __rshift__ __iand__ "
         "__ior__ __ixor__ __ilshift__ __irshift__ gcd lcm heaviside nextafter ldexp",
         2: "_prelu_kernel",  # compare, multiply
     },
@@ -84,13 +85,15 @@ def elementwise(call: Call, operands: int, flops: int, result: str) -> Cost:
     """Operands read at their own size, the result written at the size that they broadcast to."""
     operands = min(operands, len(call.dtypes))
     tensors = [i for i in range(operands) if call.is_tensor(i)]
+    if not tensors:
+        raise UnknownCostError
     if is_in_place(call.name):
         shape, dtype = shape_of(call, 0), call.dtype(0)
     else:
         shape = broadcast(shape_of(call, i) for i in tensors)
         given = [call.dtype(i) for i in range(operands, len(call.dtypes)) if call.is_tensor(i)]
         dtype = given[-1] if given else result_type(call, operands, result)
-    count = prod(shape) if tensors else 0
+    count = prod(shape)
     return Cost(
         vector=flops * count,
         bytes=total(bytes_of(call, *tensors), sized(count, dtype)),
