@@ -147,6 +147,7 @@ def elementwise() -> None:
     case("nan_to_num", lambda: a.nan_to_num(), a)
     case("tril", lambda: a.tril(), a)
     case("atan2", lambda: torch.atan2(a, b), a, b)
+    case("linalg_cross", lambda: torch.linalg.cross(a[:, :3], b[:, :3]), a[:, :3], b[:, :3])
     case("remainder", lambda: a % b, a, b)
     for name in ("sigmoid_backward", "tanh_backward", "silu_backward", "gelu_backward", "mish_backward"):
         case(name, lambda name=name: getattr(aten, name)(a, b), a, b)
@@ -220,6 +221,7 @@ def reductions() -> None:
     case("_softmax_backward_data", lambda: aten._softmax_backward_data(a, b, 1, torch.float), a, b)
     case("_log_softmax_backward_data", lambda: aten._log_softmax_backward_data(a, b, 1, torch.float), a, b)
     case("dot", lambda: torch.dot(row, row), row, row)
+    case("trace", lambda: a.trace(), a.diagonal())
     case("equal", lambda: torch.equal(a, b), a, b, written=lambda result: ())
     case("_local_scalar_dense", lambda: scalar.item(), scalar, written=lambda result: ())
 
@@ -248,7 +250,8 @@ def losses() -> None:
     case("nll_loss_forward weighted",
          lambda: aten.nll_loss_forward(a, labels, row, 1, -100), a[:, 0], labels, row[labels])  # fmt: skip
     case("nll_loss_backward",
-         lambda: aten.nll_loss_backward(scalar, a, labels, None, 1, -100, scalar), scalar, labels, scalar)  # fmt: skip
+         lambda: aten.nll_loss_backward(scalar, a, labels, None, 1, -100, scalar), scalar, labels, scalar,
+    )  # fmt: skip
     spots = torch.zeros(2, 9, 8, dtype=torch.long)
     case(
         "nll_loss2d_forward", lambda: aten.nll_loss2d_forward(image, spots, None, 1, -100), image[:, 0], spots
@@ -284,14 +287,16 @@ def normalizations() -> None:
          lambda: aten._native_batch_norm_legit_no_training(image, weight, bias, *running, 0.1, 1e-5),
          image, weight, bias, *running)  # fmt: skip
     case("_native_batch_norm_legit",
-         lambda: aten._native_batch_norm_legit(image, weight, bias, True, 0.1, 1e-5), image, weight, bias)  # fmt: skip
+         lambda: aten._native_batch_norm_legit(image, weight, bias, True, 0.1, 1e-5), image, weight, bias,
+    )  # fmt: skip
     case("native_batch_norm_backward",
          lambda: aten.native_batch_norm_backward(
              image, image, weight, *running, *running, True, 1e-5, [True] * 3),
          image, image, weight, *running)  # fmt: skip
     case("_weight_norm_interface", lambda: aten._weight_norm_interface(a, column), a, column)
     case("_weight_norm_interface_backward",
-         lambda: aten._weight_norm_interface_backward(a, b, column, column, 0), a, b, column, column)  # fmt: skip
+         lambda: aten._weight_norm_interface_backward(a, b, column, column, 0), a, b, column, column,
+    )  # fmt: skip
     case("renorm", lambda: torch.renorm(a, 2, 0, 1.0), a)
 
 
@@ -300,7 +305,8 @@ def pooling() -> None:
     case("max_pool2d_with_indices",
          lambda: functional.max_pool2d(image, 3, 2, 1, return_indices=True), image)  # fmt: skip
     case("max_pool2d_with_indices rounding up",
-         lambda: functional.max_pool2d(image, 2, 2, 1, ceil_mode=True, return_indices=True), image)  # fmt: skip
+         lambda: functional.max_pool2d(image, 2, 2, 1, ceil_mode=True, return_indices=True), image,
+    )  # fmt: skip
     case("max_pool2d_with_indices dilated",
          lambda: functional.max_pool2d(image, (3, 2), 1, 0, 2, return_indices=True), image)  # fmt: skip
     case("max_pool2d_with_indices_backward",

@@ -49,6 +49,7 @@ TABLE = {
         "__and__ __or__ __xor__ __lshift__ __rshift__ __iand__ "
         "__ior__ __ixor__ __ilshift__ __irshift__ gcd lcm heaviside nextafter ldexp",
         2: "_prelu_kernel",  # compare, multiply
+        3: "linalg_cross",  # two multiplications, subtract
     },
     (2, FLOATING): {
         1: "true_divide atan2 copysign",
@@ -159,6 +160,8 @@ def clamp(call: Call) -> Cost:
 @register("aten::where")
 def where(call: Call) -> Cost:
     """(condition, self, other): selects, 0 FLOPs. (condition) alone is composed of other ops."""
+    if len(call.dtypes) < 3:
+        raise UnknownCostError
     count = prod(broadcast(shape_of(call, i) for i in range(3) if i == 0 or call.is_tensor(i)))
     given = call.dtype(3) if call.is_tensor(3) else None
     dtype = given or promoted(call, (1, 2))

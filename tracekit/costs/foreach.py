@@ -7,7 +7,7 @@ without the type bytes are None. Where torch falls back to one op per tensor, th
 from __future__ import annotations
 
 from tracekit.costs.elementwise import flops_per_element, is_in_place
-from tracekit.costs.registry import Call, Cost, register, total
+from tracekit.costs.registry import Call, Cost, UnknownCostError, register, total
 from tracekit.costs.tensors import bytes_of, list_elements, shape_of, text
 
 _PER_ELEMENT = {
@@ -22,6 +22,7 @@ _PER_ELEMENT = {
     "addcdiv": 3,
     "lerp": 3,
 }
+_TABLE = flops_per_element()
 
 
 def _lists(call: Call) -> list[int]:
@@ -36,8 +37,12 @@ def foreach(call: Call) -> Cost:
     norms (square and add, 2) and maxima write one element per tensor.
     """
     name = call.name.removeprefix("aten::_foreach_").rstrip("_")
-    table = flops_per_element()
-    flops = _PER_ELEMENT[name] if name in _PER_ELEMENT else table[name][1]
+    if name in _PER_ELEMENT:
+        flops = _PER_ELEMENT[name]
+    elif name in _TABLE:
+        flops = _TABLE[name][1]
+    else:
+        raise UnknownCostError
     if name in ("add", "sub") and text(call, 2) not in ("", "1", "1."):
         flops += 1  # alpha
     count = list_elements(call, 0)

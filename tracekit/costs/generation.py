@@ -78,10 +78,11 @@ def arange(call: Call) -> Cost:
     if not call.is_tensor(3):
         raise UnknownCostError
     start, end, step = (number(call, i) for i in range(3))
-    count = ceil((end - start) / step) if step and call.name == "aten::arange" else 0
-    if call.name == "aten::range":
-        count = int((end - start) / step) + 1 if step else 0
-    return Cost(vector=2 * max(count, 0), bytes=sized(max(count, 0), call.dtype(3)), dtype=call.dtype(3))
+    if not step:
+        raise UnknownCostError
+    count = max((end - start) / step, 0)
+    count = ceil(count) if call.name == "aten::arange" else int(count) + 1  # `range` includes the end
+    return Cost(vector=2 * count, bytes=sized(count, call.dtype(3)), dtype=call.dtype(3))
 
 
 @register("aten::linspace", "aten::logspace")

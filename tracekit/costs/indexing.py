@@ -129,7 +129,7 @@ def _scatter(call: Call, picked: int, read: int | None, adds: bool) -> Cost:
 
 
 @register("aten::scatter", "aten::scatter_", "aten::scatter_add", "aten::scatter_add_",
-          "aten::scatter_reduce", "aten::scatter_reduce_", "aten::_scatter_reduce_")  # fmt: skip
+          "aten::scatter_reduce", "aten::scatter_reduce_")  # fmt: skip
 def scatter(call: Call) -> Cost:
     """(self, dim, index, src or value, [reduce], …): as many elements of src as index has.
 

@@ -72,7 +72,7 @@ def recurrent_layer(call: Call) -> Cost:
 
 @register("aten::mkldnn_rnn_layer")
 def mkldnn_rnn_layer(call: Call) -> Cost:
-    """(input [steps, batch, f], w_ih, w_hh, b_ih, b_hh, hx, cx, …) → output, h, c; a workspace not counted."""
+    """(input [steps, batch, f], w_ih, w_hh, b_ih, b_hh, hx, cx, …) → output, h, c; a workspace uncounted."""
     rows, hidden = _rows(call), shape_of(call, 5)
     matrix = recurrent_flops(rows, (shape_of(call, 1), shape_of(call, 2)))
     read = bytes_of(call, *range(7))

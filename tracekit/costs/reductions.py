@@ -245,6 +245,13 @@ def masked_softmax_backward(call: Call) -> Cost:
     return moved(call, 4 * count, bytes_of(call, 0, 1, 2), sized(count, call.dtype(0)))
 
 
+@register("aten::trace")
+def trace(call: Call) -> Cost:
+    """Reads and adds up the diagonal."""
+    diagonal = min(call.shape(0, 2))
+    return moved(call, diagonal, sized(diagonal, call.dtype(0)), sized(1, call.dtype(0)))
+
+
 @register("aten::equal")
 def equal(call: Call) -> Cost:
     """Compares every pair, and writes nothing to the device's memory."""

@@ -165,7 +165,10 @@ def _promote(a: str, b: str) -> str:
     category_a, category_b = category(a), category(b)
     if category_a != category_b:
         low, high = (a, b) if category_a < category_b else (b, a)
-        return "c10::complex<double>" if low == "double" and "complex" in high else high
+        if category(high) == COMPLEX and category(low) == FLOAT and low != "c10::Half":
+            wide_enough = "c10::complex<double>" if low == "double" else "c10::complex<float>"
+            return max(high, wide_enough, key=lambda dtype: DTYPE_BYTES.get(dtype, 0))
+        return high
     size_a, size_b = DTYPE_BYTES.get(a, 0), DTYPE_BYTES.get(b, 0)
     if size_a != size_b:
         return a if size_a > size_b else b
@@ -202,6 +205,8 @@ def promoted(call: Call, indices: Iterable[int]) -> str | None:
         result = without
     if numbers >= 0 and (result is None or numbers > category(result)):
         all_wide = result is None and any(call.dtype(index) == "double" for index in indices)
+        if numbers == COMPLEX and result in ("c10::Half", "double"):
+            return f"c10::complex<{result}>"
         result = "double" if all_wide and numbers == FLOAT else _DEFAULTS[numbers]
     return result
 
