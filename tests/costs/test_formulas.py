@@ -115,7 +115,8 @@ def test_bytes_are_inputs_read_once_and_outputs_written_once() -> None:
 @pytest.mark.parametrize(
     ("name", "dims"),
     [
-        ("aten::add", [[2], [2]]),  # no formula
+        ("aten::view", [[2], []]),  # no formula
+        ("aten::add", [[2], [2]]),  # no types
         ("aten::mm", []),
         ("aten::mm", [[2, 3]]),
         ("aten::mm", [[2, 3], [4, 5]]),  # does not fit

@@ -15,7 +15,8 @@ import msgspec
 
 Shape: TypeAlias = tuple[int, ...]
 
-# Bytes per element by the type names that Kineto records.
+# Bytes per element by the type names that Kineto records: C++ spells the names of the plain types, older
+# versions of torch shorten them. Types of less than a byte are packed, and a shape counts whole bytes.
 DTYPE_BYTES = {
     "double": 8,
     "float": 4,
@@ -26,16 +27,35 @@ DTYPE_BYTES = {
     "c10::Float8_e5m2": 1,
     "c10::Float8_e5m2fnuz": 1,
     "c10::Float8_e8m0fnu": 1,
+    "c10::Float4_e2m1fn_x2": 1,
     "long": 8,
     "long int": 8,
+    "long long": 8,
     "int": 4,
     "short": 2,
     "short int": 2,
     "signed char": 1,
+    "char": 1,
     "unsigned char": 1,
+    "unsigned short": 2,
+    "short unsigned int": 2,
+    "unsigned int": 4,
+    "unsigned long": 8,
+    "long unsigned int": 8,
     "bool": 1,
+    "c10::complex<c10::Half>": 4,
     "c10::complex<float>": 8,
     "c10::complex<double>": 16,
+    "c10::qint8": 1,
+    "c10::quint8": 1,
+    "c10::qint32": 4,
+    "c10::quint4x2": 1,
+    "c10::quint2x4": 1,
+    "c10::bits1x8": 1,
+    "c10::bits2x4": 1,
+    "c10::bits4x2": 1,
+    "c10::bits8": 1,
+    "c10::bits16": 2,
 }
 
 
