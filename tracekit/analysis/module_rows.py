@@ -21,7 +21,7 @@ from tracekit.analysis.schema import (
 from tracekit.attribution import NOBODY, Attribution, Block, Module, is_within, is_within_same
 from tracekit.trace import Ints
 
-_PART_GROUPS = {
+_PART_GROUPS = {  # what is in none, such as norms, is only in the sum of the block
     "attention": ("attention",),
     "ffn": ("mlp", "moe"),
     "mixer": ("mamba", "linear_attention", "convolution"),
@@ -254,8 +254,9 @@ def parts_of_block(block: Block, matrix_flops: Any) -> dict[str, int]:
     """Matrix FLOPs of the parts of a block, of those by module."""
     flops = dict.fromkeys(_PART_GROUPS, 0)
     for module, part in block.parts.items():
-        group = next(name for name, parts in _PART_GROUPS.items() if part in parts)
-        flops[group] += round(matrix_flops[module] or 0)
+        for group, members in _PART_GROUPS.items():
+            if part in members:
+                flops[group] += round(matrix_flops[module] or 0)
     return flops
 
 
