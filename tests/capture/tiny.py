@@ -10,18 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-_TEXT = {
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "vocab_size": 100,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
-_GROUPED = {**_TEXT, "num_key_value_heads": 2}
-_EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
+from .tiny_decoders import DECODERS, GROUPED_SIZES, SIZES
+
 _ENCODER = {
     "hidden_size": 32,
     "intermediate_size": 48,
@@ -30,155 +20,8 @@ _ENCODER = {
     "pad_token_id": 0,
 }
 _IMAGE = {"image_size": 32, "patch_size": 16, "num_channels": 3}
-_MAMBA = {
-    "mamba_d_state": 8,
-    "mamba_d_conv": 4,
-    "mamba_expand": 2,
-}
-
 MODELS: dict[str, dict[str, Any]] = {
-    "llama": {"architectures": ["LlamaForCausalLM"], "model_type": "llama", **_GROUPED},
-    "mistral": {
-        "architectures": ["MistralForCausalLM"],
-        "model_type": "mistral",
-        **_GROUPED,
-        "sliding_window": 8,
-    },
-    "qwen3": {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", **_GROUPED, "head_dim": 8},
-    "qwen3_moe": {
-        "architectures": ["Qwen3MoeForCausalLM"],
-        "model_type": "qwen3_moe",
-        **_GROUPED,
-        **_EXPERTS,
-        "head_dim": 8,
-    },
-    "mixtral": {
-        "architectures": ["MixtralForCausalLM"],
-        "model_type": "mixtral",
-        **_GROUPED,
-        "num_local_experts": 4,
-        "num_experts_per_tok": 2,
-    },
-    "deepseek_v3": {  # multi-head latent attention; the second layer has experts
-        "architectures": ["DeepseekV3ForCausalLM"],
-        "model_type": "deepseek_v3",
-        **_TEXT,
-        "num_key_value_heads": 4,
-        "moe_intermediate_size": 16,
-        "n_routed_experts": 4,
-        "num_experts_per_tok": 2,
-        "n_group": 2,
-        "topk_group": 1,
-        "n_shared_experts": 1,
-        "first_k_dense_replace": 1,
-        "q_lora_rank": 16,
-        "kv_lora_rank": 16,
-        "qk_nope_head_dim": 8,
-        "qk_rope_head_dim": 4,
-        "v_head_dim": 8,
-    },
-    "gpt_oss": {
-        "architectures": ["GptOssForCausalLM"],
-        "model_type": "gpt_oss",
-        **_GROUPED,
-        "head_dim": 8,
-        "num_local_experts": 4,
-        "num_experts_per_tok": 2,
-        "sliding_window": 8,
-        "layer_types": ["sliding_attention", "full_attention"],
-    },
-    "gemma3_text": {
-        "architectures": ["Gemma3ForCausalLM"],
-        "model_type": "gemma3_text",
-        **_GROUPED,
-        "head_dim": 8,
-        "sliding_window": 8,
-        "layer_types": ["sliding_attention", "full_attention"],
-    },
-    "gpt2": {
-        "architectures": ["GPT2LMHeadModel"],
-        "model_type": "gpt2",
-        "n_embd": 32,
-        "n_layer": 2,
-        "n_head": 4,
-        "n_positions": 64,
-        "vocab_size": 100,
-    },
-    "nemotron_h": {
-        "architectures": ["NemotronHForCausalLM"],
-        "model_type": "nemotron_h",
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "hybrid_override_pattern": "M-*M",
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "head_dim": 8,
-        "mamba_num_heads": 4,
-        "mamba_head_dim": 8,
-        "n_groups": 2,
-        "ssm_state_size": 16,
-        "chunk_size": 8,
-        "vocab_size": 100,
-    },
-    "mamba": {
-        "architectures": ["MambaForCausalLM"],
-        "model_type": "mamba",
-        "hidden_size": 32,
-        "state_size": 8,
-        "num_hidden_layers": 2,
-        "vocab_size": 100,
-        "time_step_rank": 4,
-    },
-    "mamba2": {
-        "architectures": ["Mamba2ForCausalLM"],
-        "model_type": "mamba2",
-        "hidden_size": 32,
-        "num_heads": 8,
-        "head_dim": 8,
-        "state_size": 8,
-        "n_groups": 2,
-        "chunk_size": 8,
-        "num_hidden_layers": 2,
-        "vocab_size": 100,
-    },
-    "bamba": {
-        "architectures": ["BambaForCausalLM"],
-        "model_type": "bamba",
-        **_GROUPED,
-        **_MAMBA,
-        "attn_layer_indices": [1],
-        "mamba_n_heads": 8,
-        "mamba_d_head": 8,
-        "mamba_n_groups": 2,
-        "mamba_chunk_size": 8,
-    },
-    "jamba": {
-        "architectures": ["JambaForCausalLM"],
-        "model_type": "jamba",
-        **_GROUPED,
-        **_MAMBA,
-        "mamba_dt_rank": 4,
-        "attn_layer_period": 2,
-        "attn_layer_offset": 1,
-        "expert_layer_period": 2,
-        "expert_layer_offset": 1,
-        "num_experts": 4,
-        "num_experts_per_tok": 2,
-        "use_mamba_kernels": False,
-    },
-    "qwen3_next": {  # gated delta rule, then attention
-        "architectures": ["Qwen3NextForCausalLM"],
-        "model_type": "qwen3_next",
-        **_GROUPED,
-        **_EXPERTS,
-        "head_dim": 8,
-        "shared_expert_intermediate_size": 16,
-        "layer_types": ["linear_attention", "full_attention"],
-        "linear_num_key_heads": 2,
-        "linear_num_value_heads": 4,
-        "linear_key_head_dim": 8,
-        "linear_value_head_dim": 8,
-    },
+    **DECODERS,
     "bert": {"architectures": ["BertForMaskedLM"], "model_type": "bert", **_ENCODER, "vocab_size": 100},
     "roberta": {
         "architectures": ["RobertaForMaskedLM"],
@@ -191,7 +34,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "modernbert": {
         "architectures": ["ModernBertForMaskedLM"],
         "model_type": "modernbert",
-        **_TEXT,
+        **SIZES,
         "cls_token_id": 1,
         "sep_token_id": 2,
         "local_attention": 8,
@@ -327,7 +170,7 @@ MODELS: dict[str, dict[str, Any]] = {
         "image_token_index": 99,
         "image_seq_length": 4,
         "vision_config": {"model_type": "clip_vision_model", **_ENCODER, **_IMAGE, "projection_dim": 16},
-        "text_config": {"model_type": "llama", **_GROUPED},
+        "text_config": {"model_type": "llama", **GROUPED_SIZES},
     },
     "qwen2_5_vl": {
         "architectures": ["Qwen2_5_VLForConditionalGeneration"],
@@ -351,17 +194,61 @@ MODELS: dict[str, dict[str, Any]] = {
         },
         "text_config": {
             "model_type": "qwen2_5_vl_text",
-            **_GROUPED,
+            **GROUPED_SIZES,
             "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0},
+        },
+    },
+    "qwen3_vl": {
+        "architectures": ["Qwen3VLForConditionalGeneration"],
+        "model_type": "qwen3_vl",
+        "image_token_id": 95,
+        "video_token_id": 96,
+        "vision_start_token_id": 97,
+        "vision_end_token_id": 98,
+        "vision_config": {
+            "depth": 2,
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_heads": 4,
+            "out_hidden_size": 32,
+            "patch_size": 4,
+            "spatial_merge_size": 2,
+            "temporal_patch_size": 2,
+            "num_position_embeddings": 64,
+            "deepstack_visual_indexes": [0],
+            "image_size": 32,
+        },
+        "text_config": {
+            "model_type": "qwen3_vl_text",
+            **GROUPED_SIZES,
+            "head_dim": 8,
+            "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0},
+        },
+    },
+    "gemma3": {
+        "architectures": ["Gemma3ForConditionalGeneration"],
+        "model_type": "gemma3",
+        "image_token_index": 99,
+        "boi_token_index": 98,
+        "eoi_token_index": 97,
+        "mm_tokens_per_image": 4,
+        "vision_config": {
+            "model_type": "siglip_vision_model",
+            **_ENCODER,
+            **_IMAGE,
+            "vision_use_head": False,
+        },
+        "text_config": {
+            "model_type": "gemma3_text",
+            **GROUPED_SIZES,
+            "head_dim": 8,
+            "sliding_window": 8,
+            "layer_types": ["sliding_attention", "full_attention"],
         },
     },
 }
 
-TEXT = (
-    "llama", "mistral", "qwen3", "qwen3_moe", "mixtral", "deepseek_v3", "gpt_oss", "gemma3_text", "gpt2",
-    "nemotron_h", "mamba", "mamba2", "bamba", "jamba", "qwen3_next", "bert", "roberta", "modernbert",
-    "deberta_v2", "t5", "bart",
-)  # fmt: skip
+TEXT = (*DECODERS, "bert", "roberta", "modernbert", "deberta_v2", "t5", "bart")
 
 
 def config_file(folder: Path, name: str, **changes: Any) -> Path:
