@@ -31,6 +31,13 @@ MODELS: dict[str, dict[str, Any]] = {
         "pad_token_id": 1,
         "max_position_embeddings": 66,
     },
+    "albert": {  # one layer, called twice
+        "architectures": ["AlbertForMaskedLM"],
+        "model_type": "albert",
+        **_ENCODER,
+        "embedding_size": 16,
+        "vocab_size": 100,
+    },
     "modernbert": {
         "architectures": ["ModernBertForMaskedLM"],
         "model_type": "modernbert",
@@ -248,7 +255,7 @@ MODELS: dict[str, dict[str, Any]] = {
     },
 }
 
-TEXT = (*DECODERS, "bert", "roberta", "modernbert", "deberta_v2", "t5", "bart")
+TEXT = (*DECODERS, "bert", "roberta", "albert", "modernbert", "deberta_v2", "t5", "bart")
 
 
 def config_file(folder: Path, name: str, **changes: Any) -> Path:
