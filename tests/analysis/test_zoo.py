@@ -10,7 +10,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -24,6 +24,7 @@ from tests.analysis.zoo import BATCH, BLOCKS, EXPERTS, GLUE, GROUPED, LENGTH  # 
 from tests.capture.tiny import MODELS  # noqa: E402
 from tracekit.analysis import Report, analyze  # noqa: E402
 from tracekit.attribution import NOBODY, Block, Module, attribute, find_blocks  # noqa: E402
+from tracekit.attribution.modules import Table  # noqa: E402
 from tracekit.capture.build import build_workload  # noqa: E402
 from tracekit.capture.modes import scenario  # noqa: E402
 from tracekit.capture.record import Plan, capture_scenario  # noqa: E402
@@ -63,6 +64,7 @@ class Captured:
     name: str
     report: Report
     modules: Sequence[Module]
+    table: Table
     blocks: Sequence[Block]
     flops: dict[str, int]  # by the module's first path, as torch counts them
     called: Counter[str]
@@ -105,12 +107,13 @@ def captured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     for hook in hooks:
         hook.remove()
     trace = read(path)
-    modules = attribute(trace).tree.modules
+    tree = attribute(trace).tree
     return Captured(
         name,
         analyze(path),
-        modules,
-        find_blocks(modules, numbered=True),
+        tree.modules,
+        tree.table,
+        find_blocks(tree.modules, numbered=True),
         _by_first_path(model, counter),
         called,
     )
@@ -163,6 +166,31 @@ def test_blocks_are_of_the_kinds_that_the_configuration_says(captured: Captured)
     assert found == BLOCKS[captured.name]
     rows = captured.report.blocks
     assert [(row.stack, row.kind) for row in rows] == [(one.stack, one.kind) for one in captured.blocks]
+
+
+def test_frames_tell_the_same_kinds(captured: Captured) -> None:
+    """A trace without capture's scopes: `nn.Module: Type_n` frames, which know no attribute names."""
+    counts: Counter[str | None] = Counter()
+    frames: list[Module] = []
+    for module in captured.modules:
+        name = f"{module.type}_{counts[module.type]}"
+        counts[module.type] += 1
+        path = name if module.parent == NOBODY else f"{frames[module.parent].path}.{name}"
+        frames.append(Module(path, name, module.type, module.parent))
+    kinds = Counter(block.kind for block in find_blocks(frames, numbered=False))
+    assert kinds == Counter(kind for stack in BLOCKS[captured.name].values() for kind, _ in stack)
+
+
+def test_the_module_table_tells_the_same_kinds(captured: Captured) -> None:
+    """A trace with `--scopes blocks`: nothing inside them has a scope."""
+    own = {block.module for block in captured.blocks}
+    kept = [
+        index for index, _ in enumerate(captured.modules) if not own & set(_above(captured.modules, index))
+    ]
+    modules = [replace(captured.modules[index], parent=NOBODY) for index in kept]
+    blocks = find_blocks(modules, numbered=True, table=captured.table)
+    assert [(one.stack, one.kind) for one in blocks] == [(one.stack, one.kind) for one in captured.blocks]
+    assert not any(block.parts or block.knows_parts for block in blocks)
 
 
 def _above(modules: Sequence[Module], index: int) -> Iterator[int]:

@@ -152,6 +152,23 @@ def test_frames() -> None:
     assert found(tree, numbered=False) == [("Qwen2Model_0", i, "transformer") for i in range(3)]
 
 
+def test_frames_of_a_block_whose_mlp_is_its_own_two_matrices() -> None:
+    """OPT, BART and Whisper; a single matrix may be anything."""
+    tree = [("OPTDecoder_0", "OPTDecoder")]
+    for i in range(3):
+        at = f"OPTDecoder_0.OPTDecoderLayer_{i}"
+        tree += [(at, "OPTDecoderLayer"), (f"{at}.OPTAttention_{i}", "OPTAttention")]
+        tree += [(f"{at}.OPTAttention_{i}.Linear_{9 * i}", "Linear"), (f"{at}.LayerNorm_{i}", "LayerNorm")]
+        tree += [(f"{at}.Linear_{9 * i + n}", "Linear") for n in ((1,) if i == 2 else (1, 2))]
+    assert [kind for _, _, kind in found(tree, numbered=False)] == ["transformer", "transformer", "attention"]
+    assert parts_of(tree, numbered=False)[1] == {
+        "OPTAttention_1": "attention",
+        "LayerNorm_1": "norm",
+        "Linear_10": "mlp",
+        "Linear_11": "mlp",
+    }
+
+
 def test_frames_of_two_stacks_of_one_type() -> None:
     root = "T5ForConditionalGeneration_0"
     tree = [(root, "T5ForConditionalGeneration")]

@@ -34,7 +34,7 @@ _PARTS = (
         "moe",
         re.compile(r"MoeBlock|SparseMoe|FusedMoE|[Mm]o[Ee]$|MOE$|Experts$|^experts$|TopK?Router|MixtureOf"),
     ),
-    ("mamba", re.compile(r"mamba|(^|_)ssm(_|$)", re.IGNORECASE)),
+    ("mamba", re.compile(r"mamba|bamba_?mixer|(^|_)ssm(_|$)", re.IGNORECASE)),
     (
         "linear_attention",
         re.compile(
@@ -87,6 +87,8 @@ def find_blocks(modules: Sequence[Module], numbered: bool, table: Table | None =
         for number, member in members:
             path, own = modules[member].path, modules[member].type
             parts = _parts(modules, children, member)
+            if not numbered:
+                parts |= _nameless_mlp(modules, children[member], parts)
             knows_parts = bool(children[member])
             found = parts if knows_parts else _parts(*_inside_by_table(table, path, own), 0)
             kind = _kind(set(found.values()), own)
@@ -180,6 +182,18 @@ def _parts(modules: Sequence[Module], children: dict[int, list[int]], block: int
         else:
             pending.extend(children[index])
     return parts
+
+
+def _nameless_mlp(
+    modules: Sequence[Module], children: Sequence[int], parts: dict[int, str]
+) -> dict[int, str]:
+    """The MLP of a block whose `fc1` and `fc2` are its own, where frames keep their names to themselves.
+
+    Matrices right in a block with attention and no other part are taken for it.
+    """
+    linear = [child for child in children if "Linear" in (modules[child].type or "")]
+    is_lacking = set(parts.values()) - {"norm"} == {"attention"}
+    return dict.fromkeys(linear, "mlp") if is_lacking and len(linear) > 1 else {}
 
 
 def _part_of(modules: Sequence[Module], children: dict[int, list[int]], index: int) -> str | None:

@@ -28,7 +28,7 @@ _PARTS = (
         "SparseMoe",
         re.compile(r"MoeBlock|SparseMoe|FusedMoE|[Mm]o[Ee]$|MOE$|Experts$|^experts$|TopK?Router|MixtureOf"),
     ),
-    ("mamba", re.compile(r"mamba|(^|_)ssm(_|$)", re.IGNORECASE)),
+    ("mamba", re.compile(r"mamba|bamba_?mixer|(^|_)ssm(_|$)", re.IGNORECASE)),
     (
         "linear_attention",
         re.compile(
