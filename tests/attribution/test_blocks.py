@@ -263,7 +263,8 @@ def test_what_is_named_after_its_neighbour_is_not_that_part() -> None:
     tree += [(f"{at}.post_attention_dropout", "Dropout"), (f"{at}.post_mlp_dropout", "Dropout")]
     tree += [(f"{at}.attention", "GPTNeoXAttention"), (f"{at}.attention.dense", "Linear")]
     tree += [(f"{at}.mlp", "GPTNeoXMLP"), (f"{at}.mlp.dense_4h_to_h", "Linear")]
-    norms = dict.fromkeys(("post_attention_layernorm", "ln_mlp"), "norm")
+    tree += [(f"{at}.before_mlp", "RMSNorm")]
+    norms = dict.fromkeys(("post_attention_layernorm", "ln_mlp", "before_mlp"), "norm")
     assert parts_of(tree) == [{**norms, "attention": "attention", "mlp": "mlp"}]
     assert found(tree) == [("gpt_neox.layers", 0, "transformer")]
 
