@@ -152,6 +152,23 @@ def test_frames() -> None:
     assert found(tree, numbered=False) == [("Qwen2Model_0", i, "transformer") for i in range(3)]
 
 
+def test_frames_of_a_block_whose_mlp_is_its_own_two_matrices() -> None:
+    """OPT, BART and Whisper; a single matrix may be anything."""
+    tree = [("OPTDecoder_0", "OPTDecoder")]
+    for i in range(3):
+        at = f"OPTDecoder_0.OPTDecoderLayer_{i}"
+        tree += [(at, "OPTDecoderLayer"), (f"{at}.OPTAttention_{i}", "OPTAttention")]
+        tree += [(f"{at}.OPTAttention_{i}.Linear_{9 * i}", "Linear"), (f"{at}.LayerNorm_{i}", "LayerNorm")]
+        tree += [(f"{at}.Linear_{9 * i + n}", "Linear") for n in ((1,) if i == 2 else (1, 2))]
+    assert [kind for _, _, kind in found(tree, numbered=False)] == ["transformer", "transformer", "attention"]
+    assert parts_of(tree, numbered=False)[1] == {
+        "OPTAttention_1": "attention",
+        "LayerNorm_1": "norm",
+        "Linear_10": "mlp",
+        "Linear_11": "mlp",
+    }
+
+
 def test_frames_of_two_stacks_of_one_type() -> None:
     root = "T5ForConditionalGeneration_0"
     tree = [(root, "T5ForConditionalGeneration")]
@@ -218,3 +235,170 @@ def test_mergers_between_two_towers_are_no_blocks() -> None:
     for i in (0, 1):
         tree += [(f"merger_list.{i}", "Qwen3VLVisionPatchMerger"), (f"merger_list.{i}.norm", "LayerNorm")]
     assert found(tree) == []
+
+
+def parts_of(tree: Tree, numbered: bool = True) -> list[dict[str, str]]:
+    """Of each block: which part each module within it is, by its path below the block."""
+    modules = modules_of(tree)
+    return [
+        {modules[i].path[len(modules[block.module].path) + 1 :]: part for i, part in block.parts.items()}
+        for block in find_blocks(modules, numbered)
+    ]
+
+
+def test_norms_are_parts_unless_they_are_within_one() -> None:
+    tree = [("", "NemotronHForCausalLM"), ("backbone", "NemotronHModel")]
+    for i, mixer in enumerate(["NemotronHMamba2Mixer", "NemotronHMLP"]):
+        at = f"backbone.layers.{i}"
+        tree += [(at, "NemotronHBlock"), (f"{at}.norm", "NemotronHRMSNorm"), (f"{at}.mixer", mixer)]
+        tree += [(f"{at}.mixer.norm", "MambaRMSNormGated"), (f"{at}.mixer.out_proj", "Linear")]
+    assert parts_of(tree) == [{"norm": "norm", "mixer": "mamba"}, {"norm": "norm", "mixer": "mlp"}]
+
+
+def test_what_is_named_after_its_neighbour_is_not_that_part() -> None:
+    """Norms and dropouts before and after attention, in the words of Falcon and GPT-NeoX."""
+    at = "gpt_neox.layers.0"
+    tree = [("", "GPTNeoXForCausalLM"), ("gpt_neox", "GPTNeoXModel"), (at, "GPTNeoXLayer")]
+    tree += [(f"{at}.post_attention_layernorm", "LayerNorm"), (f"{at}.ln_mlp", "LayerNorm")]
+    tree += [(f"{at}.post_attention_dropout", "Dropout"), (f"{at}.post_mlp_dropout", "Dropout")]
+    tree += [(f"{at}.attention", "GPTNeoXAttention"), (f"{at}.attention.dense", "Linear")]
+    tree += [(f"{at}.mlp", "GPTNeoXMLP"), (f"{at}.mlp.dense_4h_to_h", "Linear")]
+    tree += [(f"{at}.before_mlp", "RMSNorm")]
+    norms = dict.fromkeys(("post_attention_layernorm", "ln_mlp", "before_mlp"), "norm")
+    assert parts_of(tree) == [{**norms, "attention": "attention", "mlp": "mlp"}]
+    assert found(tree) == [("gpt_neox.layers", 0, "transformer")]
+
+
+def test_attention_that_norms_its_input_itself_is_attention() -> None:
+    at = "layers.0"
+    tree = [("", "Net"), (at, "Layer"), (f"{at}.attn", "PreNormAttention")]
+    tree += [(f"{at}.attn.norm", "LayerNorm"), (f"{at}.attn.qkv", "Linear")]
+    assert parts_of(tree) == [{"attn": "attention"}]
+
+
+def test_layers_within_a_block_are_looked_into() -> None:
+    """Zamba 2: a shared transformer layer before a Mamba layer, both with norms of their own."""
+    at = "model.layers.0"
+    tree = [("", "Zamba2ForCausalLM"), ("model", "Zamba2Model"), (at, "Zamba2HybridLayer")]
+    for layer, kind, parts in (
+        (
+            "shared_transformer",
+            "Zamba2AttentionDecoderLayer",
+            [("self_attn", "Zamba2Attention"), ("feed_forward", "Zamba2MLP")],
+        ),
+        ("mamba_decoder", "Zamba2MambaDecoderLayer", [("mamba", "Zamba2MambaMixer")]),
+    ):
+        tree += [(f"{at}.{layer}", kind), (f"{at}.{layer}.input_layernorm", "Zamba2RMSNorm")]
+        for name, part in parts:
+            tree += [(f"{at}.{layer}.{name}", part), (f"{at}.{layer}.{name}.down_proj", "Linear")]
+    tree += [(f"{at}.linear", "Linear")]
+    assert found(tree) == [("model.layers", 0, "attention+mamba+mlp")]
+    assert parts_of(tree) == [
+        {
+            "shared_transformer.input_layernorm": "norm",
+            "shared_transformer.self_attn": "attention",
+            "shared_transformer.feed_forward": "mlp",
+            "mamba_decoder.input_layernorm": "norm",
+            "mamba_decoder.mamba": "mamba",
+        }
+    ]
+
+
+def test_sublayers_of_t5_leave_their_norms_outside() -> None:
+    tree = [("", "T5ForConditionalGeneration"), ("decoder", "T5Stack")]
+    for i in (0, 1):
+        at = f"decoder.block.{i}"
+        tree.append((at, "T5Block"))
+        for n, (layer, name, kind) in enumerate(
+            [
+                ("T5LayerSelfAttention", "SelfAttention", "T5Attention"),
+                ("T5LayerCrossAttention", "EncDecAttention", "T5Attention"),
+                ("T5LayerFF", "DenseReluDense", "T5DenseActDense"),
+            ]
+        ):
+            tree += [(f"{at}.layer.{n}", layer), (f"{at}.layer.{n}.{name}", kind)]
+            tree += [(f"{at}.layer.{n}.{name}.wo", "Linear"), (f"{at}.layer.{n}.layer_norm", "T5LayerNorm")]
+    assert parts_of(tree) == 2 * [
+        {
+            "layer.0.SelfAttention": "attention",
+            "layer.1.EncDecAttention": "attention",
+            "layer.2.DenseReluDense": "mlp",
+            **{f"layer.{n}.layer_norm": "norm" for n in (0, 1, 2)},
+        }
+    ]
+    assert [kind for _, _, kind in found(tree)] == ["transformer"] * 2
+
+
+def test_experts_their_router_and_the_shared_expert_are_one_part() -> None:
+    at = "model.layers.0"
+    tree = [("", "Qwen3NextForCausalLM"), ("model", "Qwen3NextModel"), (at, "Qwen3NextDecoderLayer")]
+    tree += [(f"{at}.linear_attn", "Qwen3NextGatedDeltaNet"), (f"{at}.linear_attn.conv1d", "Conv1d")]
+    tree += [(f"{at}.linear_attn.norm", "Qwen3NextRMSNormGated")]
+    tree += [(f"{at}.mlp", "Qwen3NextSparseMoeBlock"), (f"{at}.mlp.gate", "Qwen3NextTopKRouter")]
+    tree += [(f"{at}.mlp.experts", "Qwen3NextExperts"), (f"{at}.mlp.shared_expert", "Qwen3NextMLP")]
+    tree += [(f"{at}.mlp.experts.act_fn", "SiLU"), (f"{at}.mlp.shared_expert.up_proj", "Linear")]
+    tree += [(f"{at}.input_layernorm", "Qwen3NextRMSNorm")]
+    assert found(tree) == [("model.layers", 0, "linear_attention+moe")]
+    assert parts_of(tree) == [{"linear_attn": "linear_attention", "mlp": "moe", "input_layernorm": "norm"}]
+
+
+def test_rwkv_mixes_time_and_then_channels() -> None:
+    """As transformers, as flash-linear-attention and as RWKV-LM name them."""
+    for time, channels in (
+        ("RwkvSelfAttention", "RwkvFeedForward"),
+        ("RWKV6Attention", "RWKV6FeedForward"),
+        ("RWKV_Tmix_x070", "RWKV_CMix_x070"),
+        ("RWKV_TimeMix", "RWKV_ChannelMix"),
+    ):
+        tree = [("", "Rwkv"), ("blocks.0", "RwkvBlock"), ("blocks.0.ln1", "LayerNorm")]
+        tree += [("blocks.0.att", time), ("blocks.0.att.key", "Linear")]
+        tree += [("blocks.0.cm", channels), ("blocks.0.cm.key", "Linear")]
+        assert found(tree) == [("blocks", 0, "linear_attention+mlp")]
+        assert parts_of(tree) == [{"ln1": "norm", "att": "linear_attention", "cm": "mlp"}]
+
+
+def test_convolution_blocks() -> None:
+    """ConvNeXt, whose pointwise convolutions are `Linear`, and the short convolution of LFM2 with its MLP."""
+    at = "encoder.stages.0.layers"
+    tree = [("", "Net")]
+    for i in (0, 1):
+        tree += [(f"{at}.{i}", "ConvNextLayer"), (f"{at}.{i}.dwconv", "Conv2d")]
+        tree += [(f"{at}.{i}.pwconv1", "Linear"), (f"{at}.{i}.drop_path", "ConvNextDropPath")]
+    tree += [("layers.0", "Lfm2DecoderLayer"), ("layers.0.conv", "Lfm2ShortConv")]
+    tree += [("layers.0.conv.conv", "Conv1d"), ("layers.0.conv.in_proj", "Linear")]
+    tree += [("layers.0.feed_forward", "Lfm2MLP"), ("layers.0.feed_forward.w1", "Linear")]
+    assert [kind for _, _, kind in found(tree)] == ["convolution", "convolution", "convolution+mlp"]
+    assert parts_of(tree) == [
+        *[{"dwconv": "convolution", "pwconv1": "convolution"}] * 2,
+        {"conv": "convolution", "feed_forward": "mlp"},
+    ]
+
+
+def test_one_layer_of_a_group_that_is_called_again_and_again() -> None:
+    group = "encoder.albert_layer_groups.0"
+    tree = [("", "AlbertModel"), ("encoder", "AlbertTransformer"), (group, "AlbertLayerGroup")]
+    tree += [(f"{group}.albert_layers.0", "AlbertLayer")]
+    tree += [
+        (f"{group}.albert_layers.0.{name}", kind) for name, kind in (("attention", "A"), ("ffn", "Linear"))
+    ]
+    assert found(tree) == [("encoder", 0, "transformer")]
+
+
+def test_a_block_may_be_the_part_itself() -> None:
+    tree = [("", "XLMModel")]
+    for i in (0, 1):
+        tree += [(f"attentions.{i}", "MultiHeadAttention"), (f"attentions.{i}.q_lin", "Linear")]
+        tree += [(f"ffns.{i}", "TransformerFFN"), (f"ffns.{i}.lin1", "Linear")]
+    assert [kind for _, _, kind in found(tree)] == ["attention"] * 2 + ["mlp"] * 2
+
+
+def test_layers_within_a_block_are_looked_into_by_the_table_too() -> None:
+    at = "layers.0"
+    table = {
+        at: [(f"{at}.shared", "SharedAttentionLayer")],
+        f"{at}.shared": [(f"{at}.shared.{name}", kind) for name, kind in (("norm", "N"), ("a", "Attention"))]
+        + [(f"{at}.shared.mlp", "MLP")],
+        f"{at}.shared.a": [(f"{at}.shared.a.q", "Linear")],
+    }
+    (block,) = find_blocks(modules_of([("", "Net"), (at, "HybridLayer")]), True, table)
+    assert (block.kind, block.parts, block.knows_parts) == ("transformer", {}, False)

@@ -57,6 +57,17 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "vocab_size": 100,
     },
     "t5": {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4, "vocab_size": 100},
+    "rwkv": {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "vocab_size": 100},
+    "zamba2": {
+        **SMALL,
+        "num_hidden_layers": 2,
+        "layers_block_type": ["mamba", "hybrid"],
+        "mamba_d_state": 8,
+        "n_mamba_heads": 8,
+        "use_shared_attention_adapter": True,
+        "adapter_rank": 4,
+    },
+    "convnext": {"hidden_sizes": [8, 16], "depths": [1, 2], "num_stages": 2, "image_size": 32},
     "vit": {**SMALL, "num_hidden_layers": 2, "image_size": 32, "patch_size": 16},
     "bert": {**SMALL, "num_hidden_layers": 2},
     "clip": {
@@ -71,6 +82,9 @@ KINDS = {
     "qwen3_moe": ["attention+moe", "transformer", "attention+moe"],
     "mamba2": ["mamba"] * 2,
     "t5": ["transformer"] * 4,
+    "rwkv": ["linear_attention+mlp"] * 2,
+    "zamba2": ["mamba", "attention+mamba+mlp"],
+    "convnext": ["convolution"] * 3,
     "vit": ["transformer"] * 2,
     "bert": ["transformer"] * 2,
     "clip": ["transformer"] * 5,
@@ -579,3 +593,4 @@ def test_names_are_told_apart_by_the_same_patterns_as_blocks() -> None:
 
     for ours, theirs in ((redact._PARTS, blocks._PARTS), (redact._STACK_WORDS, blocks._STACK_ROLES)):
         assert [pattern.pattern for _, pattern in ours] == [pattern.pattern for _, pattern in theirs]
+    assert redact._NORM.pattern == blocks._NORM.pattern

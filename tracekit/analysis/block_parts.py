@@ -68,10 +68,13 @@ def parts_of_blocks(
     tree, module = attribution.tree, attribution.tree.module
     number_of = np.full(len(tree.modules) + 1, NOBODY, np.int64)
     part_of = np.full(len(tree.modules), NOBODY, np.int64)
+    remainder = np.full(len(blocks), RESIDUAL, np.int64)
     for number, block in enumerate(blocks):
         number_of[block.module] = number
         for index, part in block.parts.items():
             part_of[index] = PARTS.index(part)
+        if set(block.parts.values()) <= {"norm"} and block.kind in PARTS:
+            remainder[number] = PARTS.index(block.kind)  # the block is itself the part
     is_block, is_part = number_of[module] != NOBODY, part_of[module] != NOBODY
     parent, depth = tree.nesting.parent, tree.nesting.depth
     above = _nearest(is_block | is_part, parent, depth)
@@ -83,9 +86,10 @@ def parts_of_blocks(
     at = np.flatnonzero(is_top_part)
     cell_of_part = number_of[module[above[at]]] * len(PARTS) + part_of[module[at]]
     whole = np.flatnonzero(is_top_block)
-    cell_of_block = number_of[module[whole]] * len(PARTS) + RESIDUAL
+    remainder_cell = np.arange(len(blocks)) * len(PARTS) + remainder
+    cell_of_block = remainder_cell[number_of[module[whole]]]
     rows = np.concatenate((whole, at, at))
-    cells = np.concatenate((cell_of_block, cell_of_part, cell_of_part // len(PARTS) * len(PARTS) + RESIDUAL))
+    cells = np.concatenate((cell_of_block, cell_of_part, remainder_cell[cell_of_part // len(PARTS)]))
     signs = np.concatenate((np.ones(len(whole) + len(at)), -np.ones(len(at))))
     size = shape[0] * shape[1]
 

@@ -34,15 +34,28 @@ _PARTS = (
         "moe",
         re.compile(r"MoeBlock|SparseMoe|FusedMoE|[Mm]o[Ee]$|MOE$|Experts$|^experts$|TopK?Router|MixtureOf"),
     ),
-    ("mamba", re.compile(r"mamba|(^|_)ssm(_|$)", re.IGNORECASE)),
-    ("linear_attention", re.compile(r"linear_?att|deltanet|lightning_?att|retention|rwkv", re.IGNORECASE)),
+    ("mamba", re.compile(r"mamba|bamba_?mixer|(^|_)ssm(_|$)", re.IGNORECASE)),
+    (
+        "linear_attention",
+        re.compile(
+            r"linear_?att|deltanet|delta_?att|lightning_?att|retention|mlstm|time_?mix"
+            r"|rwkv(?!\w*(feed_?forward|channel|_c_?mix))",
+            re.IGNORECASE,
+        ),
+    ),
     ("attention", re.compile(r"attention|attn", re.IGNORECASE)),
     (
         "mlp",
-        re.compile(r"mlp|ffn|feed_?forward|LayerFF|intermediate|Output(_\d+)?$|(^|_)(fc|linear)\d$", re.I),
+        re.compile(
+            r"mlp|ffn|feed_?forward|channel_?mix|(^|_)c_?mix|LayerFF|Dense(Gated)?Act|intermediate"
+            r"|Output(_\d+)?$|(^|_)(fc|linear)\d$",
+            re.IGNORECASE,
+        ),
     ),
-    ("convolution", re.compile(r"conv(_?layer)?(\dd)?(_\d+)?$", re.IGNORECASE)),
+    ("convolution", re.compile(r"conv(_?layer)?(\dd?)?(_\d+)?$|(?-i:SELayer$)", re.IGNORECASE)),
 )
+_NORM = re.compile(r"norm|(^|_)ln(_|\d|$)", re.IGNORECASE)
+_NO_PART = re.compile(r"Drop(out|Path)|StochasticDepth|^Identity$")  # often named after what it follows
 _DEEPEST_PART = 8
 _MIXERS = ("attention", "mamba", "linear_attention", "convolution")
 
@@ -53,7 +66,7 @@ class Block:
     stack: str
     index: int
     kind: str  # "transformer", or what it is made of: "attention", "mlp", "mamba+moe", …
-    parts: dict[int, str]  # the modules inside that are the top of a part: which part each is
+    parts: dict[int, str]  # the modules inside that are the top of a part, none within another: which part
     knows_parts: bool = True  # the modules inside are among those that ran
 
 
@@ -72,10 +85,14 @@ def find_blocks(modules: Sequence[Module], numbered: bool, table: Table | None =
     blocks = []
     for label, (_, members) in zip(labels, stacks, strict=True):
         for number, member in members:
+            path, own = modules[member].path, modules[member].type
             parts = _parts(modules, children, member)
+            if not numbered:
+                parts |= _nameless_mlp(modules, children[member], parts)
             knows_parts = bool(children[member])
-            found = set(parts.values()) if knows_parts else _parts_in_table(table, modules[member].path)
-            blocks.append(Block(member, label, number, _kind(found), parts, knows_parts))
+            found = parts if knows_parts else _parts(*_inside_by_table(table, path, own), 0)
+            kind = _kind(set(found.values()), own)
+            blocks.append(Block(member, label, number, kind, parts, knows_parts))
     return blocks
 
 
@@ -88,11 +105,12 @@ def _numbered_stacks(
         has_inside = children[index] or module.path in table
         if match and has_inside and not _EXPERTS.search(match[1]) and _may_be_layer(module):
             stacks[match[1]].append((int(match[2]), index))
-    paths = {f"{stack}.{number}" for stack, members in stacks.items() for number, _ in members}
+    repeated = {stack: members for stack, members in stacks.items() if _is_repeated(modules, members)}
+    paths = {f"{stack}.{number}" for stack, members in repeated.items() for number, _ in members}
     return [
         (stack, sorted(members))
-        for stack, members in stacks.items()
-        if not any(prefix in paths for prefix in _prefixes(stack)) and _is_repeated(modules, members)
+        for stack, members in repeated.items()
+        if not any(prefix in paths for prefix in _prefixes(stack))
     ]
 
 
@@ -137,8 +155,9 @@ def _labels(stacks: list[str]) -> list[str]:
     return [role if counts[role] == 1 else path for role, path in zip(roles, stacks, strict=True)]
 
 
-def _kind(found: set[str]) -> str:
-    """The kind of a block in which these parts were found."""
+def _kind(parts: set[str], own: str | None) -> str:
+    """The kind of a block with these parts; where it has none, the one that its own type says it is."""
+    found = parts - {"norm"} or {_part(own, "", is_leaf=False)} - {None, "norm"}
     if "moe" in found:
         found.discard("mlp")  # the shared expert, or the experts themselves
     if found - {"convolution", "mlp", "moe"}:
@@ -155,30 +174,64 @@ def _parts(modules: Sequence[Module], children: dict[int, list[int]], block: int
     pending = list(children[block])
     while pending:
         index = pending.pop()
-        part = _part(modules[index].type, modules[index].name)
+        part = _part_of(modules, children, index)
         if part == "mlp" and "moe" in _parts(modules, children, index).values():
             part = "moe"
-        if part:
+        if part and not _is_layer_of(part, modules, children, index):
             parts[index] = part
         else:
             pending.extend(children[index])
     return parts
 
 
-def _parts_in_table(table: Table, path: str, depth: int = 0) -> set[str]:
-    found: set[str] = set()
-    for inner, kind in table.get(path, ()) if depth < _DEEPEST_PART else ():
-        part = _part(kind, inner.rpartition(".")[2])
-        inside = _parts_in_table(table, inner, depth + 1) if part in (None, "mlp") else set()
-        if part == "mlp" and "moe" not in inside:
-            inside = {"mlp"}
-        found |= inside if part in (None, "mlp") else {str(part)}
-    return found
+def _nameless_mlp(
+    modules: Sequence[Module], children: Sequence[int], parts: dict[int, str]
+) -> dict[int, str]:
+    """The MLP of a block whose `fc1` and `fc2` are its own, where frames keep their names to themselves.
+
+    Matrices right in a block with attention and no other part are taken for it.
+    """
+    linear = [child for child in children if "Linear" in (modules[child].type or "")]
+    is_lacking = set(parts.values()) - {"norm"} == {"attention"}
+    return dict.fromkeys(linear, "mlp") if is_lacking and len(linear) > 1 else {}
 
 
-def _part(kind: str | None, name: str) -> str | None:
+def _part_of(modules: Sequence[Module], children: dict[int, list[int]], index: int) -> str | None:
+    return _part(modules[index].type, modules[index].name, is_leaf=not children[index])
+
+
+def _is_layer_of(part: str, modules: Sequence[Module], children: dict[int, list[int]], index: int) -> bool:
+    """Holds the part, made of modules itself, and a norm beside it: a layer within the block, no part."""
+    if part == "moe":  # its own routing belongs to the part
+        return False
+    inside = {_part_of(modules, children, child) for child in children[index] if children[child]}
+    norms = (child for child in children[index] if _part_of(modules, children, child) == "norm")
+    return part in inside and next(norms, None) is not None
+
+
+def _inside_by_table(table: Table, path: str, kind: str | None) -> tuple[list[Module], dict[int, list[int]]]:
+    """The module at `path`, first, and what the table knows to be inside it, no deeper than parts are."""
+    modules = [Module(path, path.rpartition(".")[2], kind, NOBODY)]
+    children: dict[int, list[int]] = defaultdict(list)
+    level = [0]
+    for _ in range(_DEEPEST_PART):
+        above, level = level, []
+        for parent in above:
+            for inner, inner_kind in table.get(modules[parent].path, ()):
+                children[parent].append(len(modules))
+                level.append(len(modules))
+                modules.append(Module(inner, inner.rpartition(".")[2], inner_kind, parent))
+    return modules, children
+
+
+def _part(kind: str | None, name: str, is_leaf: bool) -> str | None:
+    """The part that a module of this type and name is the top of; `is_leaf`: holds no modules."""
+    if kind and _NO_PART.search(kind):
+        return None
+    if is_leaf and kind and _NORM.search(kind):
+        return "norm"
     for text in (kind, name):
         for part, pattern in _PARTS:
-            if text and "norm" not in text.lower() and pattern.search(text):
+            if text and not _NORM.search(text) and pattern.search(text):
                 return part
-    return None
+    return "norm" if _NORM.search(kind or "") or _NORM.search(name) else None

@@ -28,15 +28,27 @@ _PARTS = (
         "SparseMoe",
         re.compile(r"MoeBlock|SparseMoe|FusedMoE|[Mm]o[Ee]$|MOE$|Experts$|^experts$|TopK?Router|MixtureOf"),
     ),
-    ("mamba", re.compile(r"mamba|(^|_)ssm(_|$)", re.IGNORECASE)),
-    ("linear_attention", re.compile(r"linear_?att|deltanet|lightning_?att|retention|rwkv", re.IGNORECASE)),
+    ("mamba", re.compile(r"mamba|bamba_?mixer|(^|_)ssm(_|$)", re.IGNORECASE)),
+    (
+        "linear_attention",
+        re.compile(
+            r"linear_?att|deltanet|delta_?att|lightning_?att|retention|mlstm|time_?mix"
+            r"|rwkv(?!\w*(feed_?forward|channel|_c_?mix))",
+            re.IGNORECASE,
+        ),
+    ),
     ("attention", re.compile(r"attention|attn", re.IGNORECASE)),
     (
         "mlp",
-        re.compile(r"mlp|ffn|feed_?forward|LayerFF|intermediate|Output(_\d+)?$|(^|_)(fc|linear)\d$", re.I),
+        re.compile(
+            r"mlp|ffn|feed_?forward|channel_?mix|(^|_)c_?mix|LayerFF|Dense(Gated)?Act|intermediate"
+            r"|Output(_\d+)?$|(^|_)(fc|linear)\d$",
+            re.IGNORECASE,
+        ),
     ),
-    ("conv", re.compile(r"conv(_?layer)?(\dd)?(_\d+)?$", re.IGNORECASE)),
+    ("conv", re.compile(r"conv(_?layer)?(\dd?)?(_\d+)?$|(?-i:SELayer$)", re.IGNORECASE)),
 )
+_NORM = re.compile(r"norm|(^|_)ln(_|\d|$)", re.IGNORECASE)
 _TYPE_WORDS = {
     "mamba": "Mamba",
     "linear_attention": "LinearAttention",
@@ -270,7 +282,7 @@ def _torch_types(module: type) -> Iterator[str]:
 
 
 def _part_word(name: str) -> str | None:
-    if "norm" in name.lower():
+    if _NORM.search(name):
         return None
     return next((word for word, pattern in _PARTS if pattern.search(name)), None)
 
@@ -285,7 +297,7 @@ def _type_word(name: str) -> str:
         return "TopKRouter" if "Router" in name else part + ending
     if part:
         return _TYPE_WORDS[part] + ending
-    if "norm" in name.lower():
+    if _NORM.search(name):
         return "Norm" + ending
     if ending in ("Layer", "Block"):
         side = re.search("Encoder|Decoder", name)
@@ -295,7 +307,7 @@ def _type_word(name: str) -> str:
 
 def _path_word(part: str) -> str:
     stacks = [word for word, pattern in _STACK_WORDS if pattern.search(part)]
-    own = "norm" if "norm" in part.lower() else _part_word(part)
+    own = "norm" if _NORM.search(part) else _part_word(part)
     if own is None:
         own = next((word for word, pattern in _OTHER_PATH_WORDS if pattern.search(part)), None)
     if own in (None, "model", "stack") and stacks:
