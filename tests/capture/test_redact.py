@@ -19,7 +19,7 @@ import transformers
 from torch import nn
 
 from tracekit.analysis import analyze
-from tracekit.analysis.model_card import _ALIASES, _NESTED
+from tracekit.analysis.model_card import names as card_names
 from tracekit.attribution.blocks import Block, find_blocks
 from tracekit.attribution.intervals import NOBODY
 from tracekit.attribution.modules import Module
@@ -252,9 +252,12 @@ def test_texts_of_a_configuration_are_what_they_claim_to_be() -> None:
 
 
 def test_what_the_model_card_reads_is_kept() -> None:
-    names = [name for names in _ALIASES.values() for name in names] + ["multi_query", "kv_lora_rank"]
-    config = {name: number for number, name in enumerate(names, 1)}
-    nested = {part: dict(config) for part in _NESTED}
+    by_fact = (card_names.ALIASES, *card_names.SIDES.values(), *card_names.OWN_NAMES.values())
+    names = [name for table in by_fact for of_fact in table.values() for name in of_fact]
+    names += [*card_names.STAGE_SIZES, "depths", "mlp_ratio", "multi_query", "use_sliding_window"]
+    config = {name: number for number, name in enumerate(dict.fromkeys(names), 1)}
+    parts = (*card_names.MAIN_PARTS, *card_names.TOWERS, *card_names.GROUPS)
+    nested = {part: dict(config) for part in parts}
     neutral = redacted_metadata({"model": {"config": {**config, **nested}}})
     assert neutral["model"]["config"] == {**config, **nested}
 
@@ -303,6 +306,12 @@ def test_a_redacted_capture_has_the_same_analysis(pair: tuple[Path, Path]) -> No
     card, neutral_card = msgspec.structs.asdict(plain.model), msgspec.structs.asdict(redacted.model)
     assert (neutral_card.pop("name"), neutral_card.pop("class_")) == ("model", "Custom1Network")
     assert (card.pop("name"), card.pop("class_")) == ("enigma", "LlamaForCausalLM")
+    # Stacks are named by their paths.
+    rows, neutral_rows = card.pop("parameters_by_kind"), neutral_card.pop("parameters_by_kind")
+    assert [row.stack for row in (*rows, *neutral_rows)] == ["model.layers", "model_1.stack_1"]
+    assert [msgspec.structs.replace(row, stack="") for row in rows] == [
+        msgspec.structs.replace(row, stack="") for row in neutral_rows
+    ]
     assert card == neutral_card
     assert [(b.index, b.kind, b.matrix_flops) for b in plain.blocks] == [
         (b.index, b.kind, b.matrix_flops) for b in redacted.blocks

@@ -106,7 +106,7 @@ def analyze(
     return Report(
         trace=info,
         device=device,
-        model=model_card(trace.metadata, tree, blocks),
+        model=model_card(trace, attribution, blocks),
         time=time,
         accounting=accounting,
         flops=flops,

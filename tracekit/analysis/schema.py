@@ -58,7 +58,54 @@ class Device(Row, frozen=True):
     telemetry: Telemetry | None = None
 
 
+class KindParameters(Row, frozen=True):
+    """Parameters of the blocks of one kind in one stack."""
+
+    stack: str
+    kind: str
+    blocks: int
+    parameters: int | None  # of all of them, what they share counted once; None where that is not known
+    parameters_per_block: int | None  # None where they differ
+
+
+class Tower(Row, frozen=True):
+    """A part of the model beside the one that the card is about, or one stage of it where stages differ."""
+
+    name: str  # "vision", "audio", "encoder", "stage 1", …
+    hidden_size: int | None = None
+    intermediate_size: int | None = None
+    num_attention_heads: int | None = None
+    num_key_value_heads: int | None = None
+    head_dim: int | None = None
+    num_layers: int | None = None
+    max_position_embeddings: int | None = None
+
+
 class Model(Row, frozen=True, rename={"class_": "class"}):
+    """The model card. What is unknown, or what the model does not have, is None.
+
+    Of a multimodal model it is about the language model, of an encoder and a decoder about the decoder;
+    the other parts are `towers`. A model in stages (Swin, ConvNeXt) has the hidden size of its last one.
+
+    `attention_type` says what the layers that attend do: "MHA", "GQA", "MQA" by how many heads of queries
+    share one of keys and values, "MLA" for multi-head latent attention, "linear" for attention without
+    softmax (gated delta rule, RWKV), "GQA + linear" for layers of both, "none" where no layer attends.
+    State-space and convolution layers are no attention: a hybrid has the type of its attention layers.
+
+    `head_dim` is the size of a head of the queries, `value_head_dim` that of the values where it differs;
+    under MLA the former is `qk_nope_head_dim` + `qk_rope_head_dim`, and the heads of keys are those that the
+    latent vector is expanded to. `intermediate_size` is the inner size of a dense FFN, None where every FFN
+    is made of experts.
+
+    The `ssm_` fields are of state-space layers, and of linear attention in their words, which its recurrence
+    shares: the state of a head is `ssm_state_size` (key head) × `ssm_head_dim` (value head), and a group
+    (key head) is shared by several of the `ssm_num_heads` (value heads).
+
+    `parameters` counts all, what modules share once. `active_parameters` are those that one token uses:
+    without the routed experts that are not chosen, with the router, the shared experts and, as the cards of
+    Mixtral and Qwen3-MoE count, the whole embedding and output matrices.
+    """
+
     name: str | None = None
     class_: str | None = None
     parameters: int | None = None
@@ -67,13 +114,35 @@ class Model(Row, frozen=True, rename={"class_": "class"}):
     num_attention_heads: int | None = None
     num_key_value_heads: int | None = None
     head_dim: int | None = None
-    attention_type: str | None = None  # "MHA", "GQA", "MQA", "MLA"
+    attention_type: str | None = None
     num_blocks: int | None = None
     vocab_size: int | None = None
     sequence_length: int | None = None
     batch_size: int | None = None
     dtype: str | None = None
     mode: str | None = None  # "forward", "prefill", "decode", "generate", "train", "loop"
+    source: str | None = None  # of the sizes: "configuration", or "shapes" of the trace's ops
+    value_head_dim: int | None = None
+    kv_lora_rank: int | None = None
+    q_lora_rank: int | None = None
+    sliding_window: int | None = None  # tokens that one attends to, of both sides together
+    sliding_window_layers: int | None = None  # how many layers have it
+    max_position_embeddings: int | None = None  # longest context in tokens
+    num_experts: int | None = None  # routed ones of a layer
+    num_active_experts: int | None = None  # of those, how many a token is routed to
+    expert_intermediate_size: int | None = None  # of one of them
+    num_shared_experts: int | None = None
+    shared_expert_intermediate_size: int | None = None  # of all shared ones together, one MLP in the code
+    ssm_state_size: int | None = None
+    ssm_num_heads: int | None = None
+    ssm_head_dim: int | None = None
+    ssm_groups: int | None = None
+    ssm_expand: int | None = None  # inner size ÷ hidden size
+    ssm_inner_size: int | None = None  # channels that go through the scan
+    conv_kernel: int | None = None  # of the short convolution in a mixer, in tokens
+    active_parameters: int | None = None
+    parameters_by_kind: tuple[KindParameters, ...] = ()
+    towers: tuple[Tower, ...] = ()
 
 
 class Time(Row, frozen=True):

@@ -88,17 +88,31 @@ _KEPT_PARTS = {"expert", "experts"}
 # Configuration values that describe a shape; whatever else a configuration holds is left out.
 _SHAPE_KEYS = _words(
     """
-    attention_head_dim chunk_size conv_kernel d_conv d_ff d_inner d_kv d_model d_state decoder_layers dim
-    embed_dim encoder_ffn_dim encoder_layers ffn_dim ffn_hidden_size head_dim hidden_dim hidden_size
-    image_size initializer_range intermediate_size is_encoder_decoder kv_channels kv_lora_rank
-    layer_norm_epsilon layer_norm_eps mamba_head_dim mamba_num_heads max_position_embeddings mlp_dim
-    moe_intermediate_size multi_query multi_query_group_num n_embd n_group n_groups n_head n_head_kv n_heads
-    n_inner n_layer n_layers n_positions n_routed_experts n_shared_experts n_vocab num_attention_heads
-    num_channels num_decoder_layers num_experts num_experts_per_tok num_heads num_hidden_layers
-    num_key_value_heads num_kv_heads num_layers num_local_experts encoder_attention_heads
-    decoder_attention_heads decoder_ffn_dim patch_size q_lora_rank qk_nope_head_dim qk_rope_head_dim
-    rms_norm_eps sliding_window ssm_state_size state_size tie_word_embeddings topk_group use_cache v_head_dim
-    vocab_size word_embed_proj_dim
+    attention_head_dim attention_head_size attention_heads attention_hidden_size block_auto_adjust_ff_dim
+    block_ffn_dim_multiplier block_multiple_of chunk_size context_length conv_L_cache conv_kernel d_conv d_ff
+    d_head d_inner d_kv d_model d_state decoder_attention_heads decoder_ffn_dim decoder_layers
+    decoder_num_attention_heads decoder_num_hidden_layers decoder_num_key_value_heads dense_intermediate_size
+    depth depths dff dim dim_ff dim_head emb_dim embed_dim embed_dims encoder_attention_heads encoder_ffn_dim
+    encoder_layers encoder_num_attention_heads encoder_num_hidden_layers encoder_num_key_value_heads expand
+    expert_ffn_hidden_size feed_forward_size ffn_dim ffn_hidden_size head_dim hidden_dim hidden_size
+    hidden_sizes image_size initializer_range intermediate_dim intermediate_size intermediate_size_mlp
+    is_encoder_decoder kv_channels kv_lora_rank kv_n_heads layer_norm_eps layer_norm_epsilon
+    linear_conv_kernel_dim linear_head_dim linear_key_head_dim linear_num_key_heads linear_num_value_heads
+    linear_value_head_dim local_attention mamba_d_conv mamba_d_head mamba_d_ssm mamba_d_state mamba_expand
+    mamba_head_dim mamba_headdim mamba_n_groups mamba_n_heads mamba_ngroups mamba_num_heads
+    max_decoder_position_embeddings max_encoder_position_embeddings max_position_embeddings max_seq_len
+    max_sequence_length max_source_positions max_target_positions mlp_dim mlp_ratio moe_intermediate_size
+    moe_k moe_num_experts moe_num_shared_experts moe_shared_expert_intermediate_size moe_top_k moe_topk
+    multi_query multi_query_group_num n_ctx n_embd n_group n_groups n_head n_head_kv n_heads n_inner n_layer
+    n_layers n_mamba_heads n_positions n_routed_experts n_shared_experts n_vocab new_decoder_architecture
+    num_attention_heads num_channels num_decoder_attention_heads num_decoder_layers
+    num_encoder_attention_heads num_encoder_layers num_experts num_experts_per_tok num_experts_per_token
+    num_heads num_hidden_layers num_key_value_heads num_kv_heads num_layers num_local_experts
+    num_shared_experts out_hidden_size patch_size q_lora_rank qk_nope_head_dim qk_rope_head_dim rms_norm_eps
+    share_expert_dim shared_expert_intermediate_size shared_experts_intermediate_size
+    shared_intermediate_size short_conv_kernel_size sliding_window sliding_window_size ssm_state_size
+    state_size tie_word_embeddings top_k_experts topk_group true_hidden_size use_cache use_sliding_window
+    use_swiglu_ffn v_head_dim vocab_size word_embed_proj_dim
     """
 )
 
@@ -117,11 +131,20 @@ _CONFIG_PARTS = (
     "text_config",
     "llm_config",
     "language_config",
-    "decoder",
-    "encoder",
     "thinker_config",
+    "decoder",
+    "decoder_config",
     "vision_config",
+    "vision_encoder_config",
     "audio_config",
+    "audio_encoder",
+    "speech_config",
+    "encoder",
+    "encoder_config",
+    "text_encoder",
+    "qformer_config",
+    "attn_config",
+    "ffn_config",
 )
 
 # Text of the metadata that is the capture's own or a version.

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tracekit.analysis.schema import GpuState, Report
 from tracekit.messages import N_, Message
-from tracekit.report import pass_sections, roofline_sections, sections, view
+from tracekit.report import model_facts, pass_sections, roofline_sections, sections, view
 from tracekit.report.escape import clean, elide, markdown_code, markdown_text
 from tracekit.report.i18n import DASH, Locale
 from tracekit.report.phase_view import PassFigures, each, each_with_note, pass_figures, side_by_side
@@ -46,7 +46,7 @@ def render_markdown(report: Report, locale: Locale, top: int = 20, *, pictures: 
         .render(
             _=locale._,
             title=markdown_text(view.title(report)),
-            model={name: facts.of_model(name) for name in report.model.__struct_fields__},
+            model={name: facts.of_model(name) for name in model_facts.LISTED},
             forward_time=facts.forward_time(),
             flops_per_pass=facts.flops_per_pass(),
             headline=facts.headline(),
@@ -120,7 +120,7 @@ class _Facts:
             value = len(self.report.blocks)
         if isinstance(value, str):
             return markdown_text(value)
-        return self._or_why(value, self.locale.count, view.why_no_model_field(self.report))
+        return self._or_why(value, self.locale.count, model_facts.why_no_field(self.report, field))
 
     def _of_passes(self, show: Callable[[PassFigures], str]) -> str:
         return each(pass_figures(self.report), show, sections.phase_name)
@@ -280,6 +280,7 @@ class _Facts:
             (_("Vocabulary size"), model.vocab_size and locale.count(model.vocab_size)),
         ]
         yield from ((label, value) for label, value in facts if value)
+        yield from model_facts.more_facts(model, locale)
         source = MODULE_SOURCES.get(report.trace.module_source or "")
         yield (
             _("Modules come from"),

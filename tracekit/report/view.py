@@ -380,6 +380,8 @@ def why_no_model_field(report: Report) -> Message:
 def knows_configuration(report: Report) -> bool:
     """Whether the trace carries the model's configuration; its class may be known without."""
     model = report.model
+    if model.source == "shapes":
+        return False
     return any(size is not None for size in (model.hidden_size, model.num_attention_heads, model.vocab_size))
 
 
