@@ -98,7 +98,11 @@ def analyze(
         kernels=work_rows.kernel_rows(trace),
         ops=work_rows.op_rows(trace, attribution, costs, on_cpu),
         regions=work_rows.region_rows(trace, attribution),
-        findings=findings.find(info, device, accounting, flops, passes, modules, phase_rows, captured.facts),
+        findings=findings.find(
+            *(info, device, accounting, flops, passes, modules, phase_rows, captured.facts),
+            findings.Evidence(trace, attribution, costs, spec),
+            time,
+        ),
     )
 
 

@@ -1,12 +1,16 @@
-"""Rules about passes and calls that differ from their siblings, and about passes whose GPU waits."""
+"""Rules about passes and calls that differ from their siblings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
+from tracekit.analysis.findings.evidence import Evidence
 from tracekit.analysis.findings.figures import ms
 from tracekit.analysis.schema import Finding, ModuleRow, Pass
+from tracekit.attribution import NOBODY
 from tracekit.messages import N_
 
 # A call is named when it takes this many times its module's median call, and at least this long.
@@ -59,8 +63,11 @@ class _Calls(NamedTuple):
         )
 
 
-def slow_calls(modules: Sequence[ModuleRow]) -> Iterator[Finding]:
-    """Modules with a call that stands out in its phase; of a chain of callers only the innermost is named."""
+def slow_calls(modules: Sequence[ModuleRow], evidence: Evidence | None = None) -> Iterator[Finding]:
+    """Modules with a call that stands out in its phase; of a chain of callers only the innermost is named.
+
+    One inside the passes has a gain: what it takes longer than the median call, by the number of passes.
+    """
     slow: dict[str, tuple[ModuleRow, _Calls]] = {}
     for row in modules:
         of_phases = [
@@ -70,6 +77,7 @@ def slow_calls(modules: Sequence[ModuleRow]) -> Iterator[Finding]:
         if found := [group for group in groups if group.sticks_out]:
             slow[row.path] = row, max(found, key=lambda group: group.slowest_us)
     callers = {row.parent for row, _calls in slow.values()}
+    in_pass = _slowest_in_pass(evidence) if evidence is not None and slow else frozenset()
     for path, (_row, group) in slow.items():
         if path not in callers:
             yield Finding(
@@ -82,35 +90,18 @@ def slow_calls(modules: Sequence[ModuleRow]) -> Iterator[Finding]:
                     slowest=ms(group.slowest_us),
                     median=ms(group.median_us),
                 ),
+                gain_us=evidence.per_pass_us((group.slowest_us - group.median_us) * 1000)
+                if evidence is not None and path in in_pass
+                else None,
                 advice=N_("usual for a first call (JIT compilation, autotuning): warm up before profiling"),
             )
 
 
-def gpu_waits(passes: Sequence[Pass]) -> Iterator[Finding]:
-    """The GPU is idle for more than half of the time between first and last kernel, by phase."""
-    waiting: dict[str | None, list[Pass]] = {}
-    for one in passes:
-        if one.kernels > 1 and one.gpu_idle_us > one.gpu_busy_us:
-            waiting.setdefault(one.phase, []).append(one)
-    several = len({one.phase for one in passes}) > 1
-    for phase, own in waiting.items():
-        idle = sorted(one.gpu_idle_us for one in own)[len(own) // 2]
-        busy = sorted(one.gpu_busy_us for one in own)[len(own) // 2]
-        figures = {"idle": ms(idle), "busy": ms(busy)}
-        yield Finding(
-            id="gpu.idle",
-            severity="high",
-            evidence=N_(
-                "within a pass of {phase} under the profiler the GPU is idle for {idle} ms "
-                "and busy for {busy} ms",
-                phase=phase,
-                **figures,
-            )
-            if several and phase
-            else N_(
-                "within a pass under the profiler the GPU is idle for {idle} ms and busy for {busy} ms",
-                **figures,
-            ),
-            gain_us=idle,
-            advice=N_("launches cannot keep up: use larger batches, CUDA graphs or torch.compile"),
-        )
+def _slowest_in_pass(evidence: Evidence) -> frozenset[str]:
+    """Paths of the modules whose slowest call lies within a pass."""
+    tree, number = evidence.attribution.tree, evidence.attribution.scope_pass
+    order = np.lexsort((tree.scopes.end - tree.scopes.start, tree.module))
+    last = order[np.append(tree.module[order][1:] != tree.module[order][:-1], True)] if len(order) else order
+    return frozenset(
+        tree.modules[module].path for module in tree.module[last[number[last] != NOBODY]].tolist()
+    )
