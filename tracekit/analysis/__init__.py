@@ -128,7 +128,11 @@ def analyze(
         ops=op_rows(trace, attribution, costs, work_of_op, on_cpu),
         uncosted=uncosted_rows(trace, attribution, costs),
         regions=work_rows.region_rows(trace, attribution),
-        findings=findings.find(info, device, accounting, flops, passes, modules, phase_rows, captured.facts),
+        findings=findings.find(
+            *(info, device, accounting, flops, passes, modules, phase_rows, captured.facts),
+            findings.Evidence(trace, attribution, costs, spec),
+            time,
+        ),
     )
 
 

@@ -1,0 +1,116 @@
+"""What a reader of the report must know or could change: rules that fire on evidence only.
+
+A rule is a function that yields findings; those of one subject stand in one module. Rules about the trace
+itself are handed `Evidence`, the others rows of the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+import msgspec
+
+from tracekit.analysis.findings import device_rules, pass_rules, trace_rules
+from tracekit.analysis.findings.attention_rules import attention_calls, materialised_attention
+from tracekit.analysis.findings.chain_rules import elementwise_chains
+from tracekit.analysis.findings.copy_rules import undone_casts
+from tracekit.analysis.findings.evidence import Evidence
+from tracekit.analysis.findings.gemm_rules import Gemms, fp32_gemms, misaligned_gemms, tiny_gemms
+from tracekit.analysis.findings.idle_rules import slow_launches, synchronisations
+from tracekit.analysis.schema import (
+    Accounting,
+    Capture,
+    Device,
+    Finding,
+    Flops,
+    ModuleRow,
+    Pass,
+    PhaseRow,
+    Time,
+    TraceInfo,
+)
+from tracekit.analysis.work_rows import are_of_several_kinds
+from tracekit.messages import N_
+
+__all__ = ["Evidence", "find"]
+
+# So many findings of one rule are told one by one; what is beyond them is told in one sentence.
+MOST_OF_A_RULE = 5
+_SEVERITIES = ("high", "medium", "low", "note")
+
+
+def find(
+    trace: TraceInfo,
+    device: Device,
+    accounting: Accounting,
+    flops: Flops,
+    passes: Sequence[Pass],
+    modules: Sequence[ModuleRow],
+    phases: Sequence[PhaseRow] = (),
+    capture: Capture | None = None,
+    evidence: Evidence | None = None,
+    time: Time | None = None,
+) -> tuple[Finding, ...]:
+    """The findings, worst first; those that need to look at the trace itself only with `evidence`."""
+    known_flops = [one.matrix_flops for one in passes if one.matrix_flops is not None]
+    mixed = are_of_several_kinds((one.phase for one in passes), known_flops)
+    found = [
+        *trace_rules.early_end(capture),
+        *(pass_rules.several_kinds(known_flops) if mixed else ()),
+        *pass_rules.outlier_passes(passes),
+        *(() if mixed else pass_rules.slow_calls(modules, evidence)),
+        *trace_rules.damage(trace),
+        *trace_rules.what_the_trace_lacks(trace, accounting, flops),
+        *(trace_rules.no_latency(time.latency_us, len(passes), accounting) if time is not None else ()),
+        *device_rules.doubtful_figures(device, accounting, flops),
+        *(() if mixed else device_rules.uncounted(flops, phases)),
+        *device_rules.throttled(device.telemetry),
+    ]
+    if evidence is not None:
+        found.extend(trace_rules.outside_modules(evidence, trace, accounting))
+        found.extend(_capped(_in_the_trace(evidence, passes, phases, time)))
+    return tuple(sorted(found, key=_worst_first))
+
+
+def _in_the_trace(
+    evidence: Evidence, passes: Sequence[Pass], phases: Sequence[PhaseRow], time: Time | None
+) -> Iterator[Finding]:
+    latencies: dict[str | None, float] = {
+        row.name: row.latency_us for row in phases if row.latency_us is not None
+    }
+    if time is not None and time.latency_us is not None and time.phase is None:
+        latencies[None] = time.latency_us
+    gemms = Gemms(evidence)
+    yield from slow_launches(evidence, passes, latencies)
+    yield from synchronisations(evidence)
+    attention = attention_calls(evidence)
+    yield from materialised_attention(evidence, attention)
+    yield from fp32_gemms(evidence, gemms)
+    yield from misaligned_gemms(evidence, gemms)
+    yield from tiny_gemms(evidence, gemms)
+    yield from elementwise_chains(evidence, {at for call in attention for at in call.inner})
+    yield from undone_casts(evidence)
+
+
+def _capped(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """The worst findings of each rule, and one for the rest of it together."""
+    by_rule = sorted(findings, key=lambda one: (one.id, *_worst_first(one)))
+    for _, group in groupby(by_rule, key=lambda one: one.id):
+        own = list(group)
+        yield from own[:MOST_OF_A_RULE]
+        rest = own[MOST_OF_A_RULE:]
+        if len(rest) == 1:
+            yield from rest
+        elif rest:
+            gains = [one.gain_us for one in rest if one.gain_us is not None]
+            yield msgspec.structs.replace(
+                rest[0],
+                module=None,
+                evidence=N_("the same in {count} more places, each with less to gain", count=len(rest)),
+                gain_us=sum(gains) if gains else None,
+            )
+
+
+def _worst_first(finding: Finding) -> tuple[int, float]:
+    return _SEVERITIES.index(finding.severity), -(finding.gain_us or 0.0)
