@@ -50,7 +50,7 @@ def hybrid() -> TraceBuilder:
         builder.scope(3, "layers.1", at + 60, at + 150).scope(4, "layers.1.attn", at + 62, at + 140)
         builder.op("aten::_scaled_dot_product_flash_attention", at + 63, at + 100, heads, [B] * 3)
         builder.launch(10 * number + 1, at + 70).kernel(10 * number + 1, at + 140, at + 150 + extra, "flash")
-        builder.op("aten::add", at + 145, at + 149, [[2, 8, 64]] * 2, [B] * 2)  # in layers.1 itself
+        builder.op("mylib::add", at + 145, at + 149, [[2, 8, 64]] * 2, [B] * 2)  # in layers.1 itself
         builder.launch(10 * number + 2, at + 146).kernel(10 * number + 2, at + 220, at + 225 + extra, "add")
     builder.range("Optimizer.step", 3000, 3100).launch(90, 3010).kernel(90, 3050, 3060, "adam")
     return builder
@@ -224,7 +224,7 @@ def test_ops_count_once(report: Report) -> None:
     assert rows["aten::mm"].matrix_flops == 2 * MLP_FLOPS
     assert rows["aten::linear"].gpu_time_us == rows["aten::mm"].gpu_time_us == 20 + 30
     assert rows["aten::linear"].gpu_self_time_us == 0
-    assert rows["aten::add"].matrix_flops is None
+    assert rows["mylib::add"].matrix_flops is None
     assert rows["aten::mm"].bytes == 2 * 2 * (16 * 64 + 64 * 128 + 16 * 128)
     # 26624 bytes at 3350 GB/s take longer than the FLOPs at 989 TFLOP/s.
     assert rows["aten::mm"].bound_us == pytest.approx(rows["aten::mm"].bytes / 3350e9 * 1e6, rel=1e-3)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tracekit.costs import Collective, Cost, cost_of
-from tracekit.costs.collectives import sent_bytes
+from tracekit.costs.formulas.collectives import sent_bytes
 from tracekit.costs.registry import is_wrapper
 
 B, L = "c10::BFloat16", "TensorList"

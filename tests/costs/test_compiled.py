@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tracekit.costs import Cost, cost_of
-from tracekit.costs.compiled import fused_ops
+from tracekit.costs.formulas.compiled import fused_ops
 
 B, F, S = "c10::BFloat16", "float", "Scalar"
 

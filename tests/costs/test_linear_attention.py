@@ -11,7 +11,7 @@ import pytest
 
 from tests.costs.counted import Counted, Counter
 from tracekit.costs import Cost, cost_of
-from tracekit.costs.linear_attention import delta_rule_flops, dplr_flops, linear_attention_flops
+from tracekit.costs.formulas.linear_attention import delta_rule_flops, dplr_flops, linear_attention_flops
 
 B, F, S = "c10::BFloat16", "float", "Scalar"
 LENGTH, CHUNK, K, V = 12, 4, 5, 3

@@ -10,8 +10,8 @@ import pytest
 
 from tests.costs.counted import Counter
 from tracekit.costs import Cost, cost_of
+from tracekit.costs.formulas.scans import chunk_pairs, ssd_flops
 from tracekit.costs.registry import is_wrapper
-from tracekit.costs.scans import chunk_pairs, ssd_flops
 
 B, F, S = "c10::BFloat16", "float", "Scalar"
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from tracekit.costs.formulas.tensors import promoted
 from tracekit.costs.registry import DTYPE_BYTES, Call
-from tracekit.costs.tensors import promoted
 
 torch = pytest.importorskip("torch")
 

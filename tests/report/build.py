@@ -319,7 +319,7 @@ def hybrid() -> Report:
             HeadroomRow(
                 "modules", "layers.*.mixer.in_proj", "Linear", 2, 2000.0, 500.0, 1500.0, 0.25, "memory"
             ),
-            HeadroomRow("host", "", None, 0, 0.0, None, 600.0, 0.1, "host"),
+            HeadroomRow("launches", "", None, 0, 0.0, None, 600.0, 0.1, "host"),
         ),
         uncosted=(UncostedRow("void mystery<float>(int)", "mylib::scan", 3, 600.0, "no_formula"),),
         findings=(

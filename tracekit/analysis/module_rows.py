@@ -14,7 +14,7 @@ from tracekit.analysis.module_totals import ModuleTotals, PerPass, total_by_labe
 from tracekit.analysis.roofline import roofline_fields
 from tracekit.analysis.schema import Accounting, ModulePhase, ModuleRow, TypePhase, TypeRow
 from tracekit.analysis.work import ModuleWork, work_by_label
-from tracekit.attribution import NOBODY, Attribution, Block, Floats, Module
+from tracekit.attribution import NOBODY, Attribution, Block, Floats, Mask, Module
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Measured:
     knows_flops: bool
     on_cpu: bool
     wall_us: float | None  # of a pass, median
+    of_pass: Mask  # the passes that medians are of
 
     def headroom_per_pass_us(self, bounded_time: Floats, bound: Floats) -> list[float | None]:
         """Per row of two [row, pass] columns in ns: the median over passes, None where nothing is bounded."""

@@ -17,7 +17,7 @@ from tracekit.trace import GPU_KINDS, Ints, Signature, Trace
 
 # What cuBLAS, CUTLASS and cuDNN call kernels that round fp32 operands to TF32: "tf32" itself, and the
 # shapes of the TF32 instructions mma.m16n8k4 and m16n8k8 (s1688).
-_TF32_KERNEL = re.compile(r"tf32|s1688(?!f16|bf16)", re.IGNORECASE)
+TF32_KERNEL = re.compile(r"tf32|s1688(?!f16|bf16)", re.IGNORECASE)
 # Copies between host and device, as CUPTI and roctracer name them: no memory of the device bounds them.
 _HOST_COPY = re.compile(r"HtoD|DtoH|HostToDevice|DeviceToHost", re.IGNORECASE)
 
@@ -93,7 +93,7 @@ def cost_ops(trace: Trace, attribution: Attribution, device: DeviceSpec | None) 
     counted &= ~_given_up(trace.names, attribution, gpu_events)
     knows_bytes = counted & flag([cost is not None and cost.bytes is not None for cost in costs])
     over_network = counted & flag([cost is not None and cost.over_network for cost in costs])
-    named = _named(_TF32_KERNEL, trace)[events.name[launched]]
+    named = _named(TF32_KERNEL, trace)[events.name[launched]]
     uses_tf32 = with_nested(named) > 0
     is_copy = events.kind[launched] == GPU_KINDS.index("memcpy")
     copies_to_host = with_nested(is_copy & _named(_HOST_COPY, trace)[events.name[launched]]) > 0

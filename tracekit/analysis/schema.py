@@ -438,7 +438,7 @@ class HeadroomRow(Row, frozen=True):
     `place`: a path with `*` for the numbers of blocks. Per pass (median), or over a trace without passes.
     """
 
-    kind: str  # "modules", "host" (the GPU waits for launches)
+    kind: str  # "modules"; "launches", "synchronisation": the GPU waits for the host
     place: str
     type: str | None
     modules: int

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from tracekit.analysis.idle import HostGaps, idle_in_scopes
+from tracekit.analysis.gaps import Gaps, idle_in_scopes
 from tracekit.analysis.op_costs import OpCosts
 from tracekit.attribution import NOBODY, Attribution, Floats, Mask, is_within_same, sum_by, sum_upwards
 from tracekit.trace import Ints
@@ -95,7 +95,7 @@ class ModuleWork:
         return replace(self, **{name: getattr(self, name)[:, passes] for name in names})
 
 
-def work_of_modules(attribution: Attribution, ops: Work, gaps: HostGaps, gpu_self_time: Ints) -> ModuleWork:
+def work_of_modules(attribution: Attribution, ops: Work, gaps: Gaps, gpu_self_time: Ints) -> ModuleWork:
     """Sums over the scopes of each module; what is called within itself counts once.
 
     `gpu_self_time` is per scope, ns.
@@ -104,7 +104,7 @@ def work_of_modules(attribution: Attribution, ops: Work, gaps: HostGaps, gpu_sel
     count, scopes, passes = len(tree.modules), len(tree.scopes), len(attribution.passes)
     at = attribution.op_scope != NOBODY
     op_scope = attribution.op_scope[at]
-    idle = idle_in_scopes(gaps, attribution)
+    idle = idle_in_scopes(gaps, attribution).astype(np.float64)
     has_parent = nesting.parent != NOBODY
     idle_within = sum_by(nesting.parent[has_parent], idle[has_parent], scopes)
     own = ops.each(lambda column: sum_by(op_scope, column[at], scopes))

@@ -4,36 +4,10 @@ A registry of small formulas, each under its op's name. Which of several nested 
 who knows the nesting; a formula only says whether it is a wrapper.
 """
 
-from tracekit.costs import (
-    attention,
-    attention_engines,
-    cached_attention,
-    collectives,
-    compiled,
-    convolution,
-    elementwise,
-    engine_matmul,
-    fbgemm,
-    foreach,
-    fused,
-    generation,
-    indexing,
-    linear_attention,
-    losses,
-    matmul,
-    moe,
-    movement,
-    normalization,
-    pooling,
-    quantized_matmul,
-    recurrent_nn,
-    reductions,
-    scans,
-    serving,
-)
-from tracekit.costs.attention_arithmetic import Mask, Sizes, attention_cost
-from tracekit.costs.cached_attention import is_partial
+from tracekit.costs import formulas
 from tracekit.costs.extension import load_file, load_packages
+from tracekit.costs.formulas.attention_arithmetic import Mask, Sizes, attention_cost
+from tracekit.costs.formulas.cached_attention import is_partial
 from tracekit.costs.registry import (
     Call,
     Collective,
@@ -45,36 +19,7 @@ from tracekit.costs.registry import (
     register,
 )
 
-FORMULAS = (
-    attention,
-    attention_engines,
-    cached_attention,
-    collectives,
-    compiled,
-    convolution,
-    elementwise,
-    engine_matmul,
-    fbgemm,
-    foreach,
-    fused,
-    generation,
-    indexing,
-    linear_attention,
-    losses,
-    matmul,
-    moe,
-    movement,
-    normalization,
-    pooling,
-    quantized_matmul,
-    recurrent_nn,
-    reductions,
-    scans,
-    serving,
-)
-
 __all__ = [
-    "FORMULAS",
     "Call",
     "Collective",
     "Cost",
@@ -83,6 +28,7 @@ __all__ = [
     "UnknownCostError",
     "attention_cost",
     "cost_of",
+    "formulas",
     "has_formula",
     "is_partial",
     "is_wrapper",

@@ -19,6 +19,10 @@ TYPE_ROWS = 20
 NAME_WIDTH = 72
 SHAPES_WIDTH = 48
 
+WAITS = {
+    "launches": N_("the GPU waits for launches"),
+    "synchronisation": N_("the GPU waits after a synchronisation"),
+}
 REASONS = {
     "launched_before_trace": N_("launched before the trace began"),
     "no_op": N_("launched by no operator"),
@@ -67,8 +71,8 @@ def headroom(report: Report, locale: Locale, top: int) -> str:
 
 
 def _place(locale: Locale, row: HeadroomRow) -> str:
-    if row.kind == "host":
-        return f"({locale._('the GPU waits for launches')})"
+    if row.kind != "modules":
+        return f"({locale.message(WAITS[row.kind])})"
     if not row.place:
         return f"({locale._('the whole model')})"
     return markdown_cell_code(elide(clean(row.place), NAME_WIDTH))

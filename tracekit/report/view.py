@@ -275,7 +275,7 @@ LIMITS = {
 
 
 def bound_of_a_pass(report: Report, locale: Locale) -> str:
-    """The least time that a pass could take, what of it the GPU reaches, and what limits; empty if unknown."""
+    """The least time a pass could take, what of it the GPU reaches, and what limits; empty if unknown."""
     flops, _ = report.flops, locale._
     if flops.bound_share is None:
         return ""

@@ -11,27 +11,16 @@ from itertools import groupby
 
 import msgspec
 
-from tracekit.analysis.findings import device_rules, pass_rules, trace_rules
+from tracekit.analysis.findings import cost_rules, device_rules, pass_rules, trace_rules
 from tracekit.analysis.findings.attention_rules import attention_calls, materialised_attention
 from tracekit.analysis.findings.chain_rules import elementwise_chains
 from tracekit.analysis.findings.copy_rules import undone_casts
 from tracekit.analysis.findings.evidence import Evidence
 from tracekit.analysis.findings.gemm_rules import Gemms, fp32_gemms, misaligned_gemms, tiny_gemms
 from tracekit.analysis.findings.idle_rules import slow_launches, synchronisations
-from tracekit.analysis.schema import (
-    Accounting,
-    Capture,
-    Device,
-    Finding,
-    Flops,
-    ModuleRow,
-    Pass,
-    PhaseRow,
-    Time,
-    TraceInfo,
-)
+from tracekit.analysis.schema import Finding, Report
 from tracekit.analysis.work_rows import are_of_several_kinds
-from tracekit.messages import N_
+from tracekit.messages import N_, Message
 
 __all__ = ["Evidence", "find"]
 
@@ -41,48 +30,46 @@ _SEVERITIES = ("high", "medium", "low", "note")
 
 
 def find(
-    trace: TraceInfo,
-    device: Device,
-    accounting: Accounting,
-    flops: Flops,
-    passes: Sequence[Pass],
-    modules: Sequence[ModuleRow],
-    phases: Sequence[PhaseRow] = (),
-    capture: Capture | None = None,
-    evidence: Evidence | None = None,
-    time: Time | None = None,
+    report: Report, evidence: Evidence | None = None, not_loaded: Sequence[Message] = ()
 ) -> tuple[Finding, ...]:
-    """The findings, worst first; those that need to look at the trace itself only with `evidence`."""
+    """The findings of a report that has none yet, worst first.
+
+    Rules that look at the trace itself need `evidence`; `not_loaded`: why cost formulas of installed packages
+    are missing.
+    """
+    passes, accounting, flops = report.passes, report.accounting, report.flops
     known_flops = [one.matrix_flops for one in passes if one.matrix_flops is not None]
     mixed = are_of_several_kinds((one.phase for one in passes), known_flops)
     found = [
-        *trace_rules.early_end(capture),
+        *trace_rules.early_end(report.capture),
         *(pass_rules.several_kinds(known_flops) if mixed else ()),
         *pass_rules.outlier_passes(passes),
-        *(() if mixed else pass_rules.slow_calls(modules, evidence)),
-        *trace_rules.damage(trace),
-        *trace_rules.what_the_trace_lacks(trace, accounting, flops),
-        *(trace_rules.no_latency(time.latency_us, len(passes), accounting) if time is not None else ()),
-        *device_rules.doubtful_figures(device, accounting, flops),
-        *(() if mixed else device_rules.uncounted(flops, phases)),
-        *device_rules.throttled(device.telemetry),
+        *(() if mixed else pass_rules.slow_calls(report.modules, evidence)),
+        *trace_rules.damage(report.trace),
+        *trace_rules.what_the_trace_lacks(report.trace, accounting, flops),
+        *trace_rules.no_latency(report.time.latency_us, len(passes), accounting),
+        *device_rules.doubtful_figures(report.device, accounting, flops),
+        *(() if mixed else device_rules.uncounted(flops, report.phases)),
+        *device_rules.throttled(report.device.telemetry),
+        *cost_rules.not_loaded(not_loaded),
+        *cost_rules.unknown_costs(report),
+        *cost_rules.unknown_lengths(report),
+        *cost_rules.beaten_bounds(report),
     ]
     if evidence is not None:
-        found.extend(trace_rules.outside_modules(evidence, trace, accounting))
-        found.extend(_capped(_in_the_trace(evidence, passes, phases, time)))
+        found.extend(trace_rules.outside_modules(evidence, report.trace, accounting))
+        found.extend(_capped(_in_the_trace(evidence, report)))
     return tuple(sorted(found, key=_worst_first))
 
 
-def _in_the_trace(
-    evidence: Evidence, passes: Sequence[Pass], phases: Sequence[PhaseRow], time: Time | None
-) -> Iterator[Finding]:
+def _in_the_trace(evidence: Evidence, report: Report) -> Iterator[Finding]:
     latencies: dict[str | None, float] = {
-        row.name: row.latency_us for row in phases if row.latency_us is not None
+        row.name: row.latency_us for row in report.phases if row.latency_us is not None
     }
-    if time is not None and time.latency_us is not None and time.phase is None:
-        latencies[None] = time.latency_us
+    if report.time.latency_us is not None and report.time.phase is None:
+        latencies[None] = report.time.latency_us
     gemms = Gemms(evidence)
-    yield from slow_launches(evidence, passes, latencies)
+    yield from slow_launches(evidence, report.passes, latencies)
     yield from synchronisations(evidence)
     attention = attention_calls(evidence)
     yield from materialised_attention(evidence, attention)

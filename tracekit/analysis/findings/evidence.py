@@ -13,9 +13,9 @@ from functools import cached_property
 
 import numpy as np
 
-from tracekit.analysis.findings.gaps import Gaps, find_gaps
-from tracekit.analysis.findings.groups import Groups, group_modules
+from tracekit.analysis.gaps import Gaps
 from tracekit.analysis.op_costs import OpCosts
+from tracekit.analysis.places import Groups, group_modules
 from tracekit.attribution import NOBODY, Attribution, Mask
 from tracekit.hardware import DeviceSpec
 from tracekit.trace import Ints, Trace
@@ -49,6 +49,7 @@ class Evidence:
     attribution: Attribution
     costs: OpCosts
     device: DeviceSpec | None
+    gaps: Gaps
 
     @property
     def passes(self) -> int:
@@ -180,7 +181,3 @@ class Evidence:
     def modules_in(self, scopes: Iterable[int]) -> int:
         """How many modules these scopes are calls of."""
         return len({int(self.attribution.tree.module[scope]) for scope in scopes if scope != NOBODY})
-
-    @cached_property
-    def gaps(self) -> Gaps:
-        return find_gaps(self.trace, self.attribution)

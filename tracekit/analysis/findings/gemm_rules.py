@@ -14,8 +14,9 @@ import numpy as np
 
 from tracekit.analysis.findings.evidence import Evidence
 from tracekit.analysis.findings.figures import ms, number, percent
-from tracekit.analysis.findings.groups import is_expert
 from tracekit.analysis.findings.operands import short_name, tensors_of
+from tracekit.analysis.op_costs import TF32_KERNEL
+from tracekit.analysis.places import is_expert
 from tracekit.analysis.schema import Finding
 from tracekit.attribution import NOBODY, Mask, sum_upwards
 from tracekit.costs.registry import DTYPE_BYTES
@@ -38,9 +39,6 @@ TINY_NS = 10_000
 TINY_BOUND_SHARE = 0.2
 LEAST_TINY_CALLS = 8  # of a pass
 
-# How cuBLAS, CUTLASS and cuDNN name kernels that round fp32 operands to TF32: so, or by the instructions'
-# shapes mma.m16n8k4 and m16n8k8 (s1688).
-_TF32_KERNEL = re.compile(r"tf32|s1688(?!f16|bf16)", re.IGNORECASE)
 _ALIGNED_TO = re.compile(r"align(\d+)")
 _FIRST_OPERAND = {
     "mm": 0,
@@ -148,7 +146,7 @@ def fp32_gemms(evidence: Evidence, gemms: Gemms) -> Iterator[Finding]:
     if not full or not rounded or rounded <= full:
         return
     is_fp32 = np.array([dtype_key(one.dtype) == "fp32" for one in gemms.gemm], np.bool_)
-    at = np.flatnonzero(is_fp32 & ~gemms.launched_kernel(_TF32_KERNEL))
+    at = np.flatnonzero(is_fp32 & ~gemms.launched_kernel(TF32_KERNEL))
     time = int(gemms.time[at].sum())
     if not time or evidence.per_pass_us(time) < LEAST_TIME_SHARE * evidence.gpu_time_us:
         return

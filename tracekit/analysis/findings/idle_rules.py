@@ -9,9 +9,9 @@ import numpy as np
 
 from tracekit.analysis.findings.evidence import HIGH_SHARE, MEDIUM_SHARE, Evidence
 from tracekit.analysis.findings.figures import ms, number
-from tracekit.analysis.findings.gaps import Gaps, is_synchronising
+from tracekit.analysis.gaps import idle_in_scopes, is_synchronising
 from tracekit.analysis.schema import Finding, Pass
-from tracekit.attribution import NOBODY, Attribution, innermost
+from tracekit.attribution import NOBODY, Mask, innermost
 from tracekit.messages import N_
 from tracekit.trace import Intervals, Ints
 
@@ -69,12 +69,10 @@ def slow_launches(
         )
 
 
-def _worst_modules(
-    evidence: Evidence, within: np.ndarray[tuple[int], np.dtype[np.bool_]]
-) -> list[tuple[int, float]]:
+def _worst_modules(evidence: Evidence, within: Mask) -> list[tuple[int, float]]:
     """The groups of modules whose own code the host ran in most of the gaps, and their shares."""
     nesting = evidence.attribution.tree.nesting
-    idle = _idle_in_scopes(evidence.gaps, within, evidence.attribution)
+    idle = idle_in_scopes(evidence.gaps, evidence.attribution, within)
     inner = nesting.parent != NOBODY
     own = idle - np.bincount(nesting.parent[inner], idle[inner], len(idle)).astype(np.int64)
     labels = len(evidence.groups.names)
@@ -87,30 +85,6 @@ def _worst_modules(
         for label, share in shares
         if share >= LEAST_NAMED_SHARE and evidence.groups.names[label]
     ]
-
-
-def _idle_in_scopes(
-    gaps: Gaps, within: np.ndarray[tuple[int], np.dtype[np.bool_]], attribution: Attribution
-) -> Ints:
-    """Per scope, with children: ns of gaps lost to launches that its thread filled, while it ran."""
-    scopes = attribution.tree.scopes
-    idle = np.zeros(len(scopes), np.int64)
-    start = gaps.start + gaps.lost_to_it
-    for thread, device in {*zip(gaps.thread[within].tolist(), gaps.device[within].tolist(), strict=True)}:
-        at = np.flatnonzero(within & (gaps.thread == thread) & (gaps.device == device))
-        at = at[np.argsort(start[at], kind="stable")]
-        own = scopes.thread == thread
-        begin, end = start[at], gaps.end[at]
-        idle[own] += _before(begin, end, scopes.end[own]) - _before(begin, end, scopes.start[own])
-    return idle
-
-
-def _before(start: Ints, end: Ints, moment: Ints) -> Ints:
-    """How much of intervals that do not overlap lies before each moment."""
-    total = np.concatenate(([0], np.cumsum(end - start)))
-    begun = np.searchsorted(start, moment, side="right")
-    still = np.where(begun > 0, np.maximum(end[begun - 1] - moment, 0), 0)
-    return np.asarray(total[begun] - still, np.int64)
 
 
 def synchronisations(evidence: Evidence) -> Iterator[Finding]:

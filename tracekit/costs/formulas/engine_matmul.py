@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from math import prod
 
-from tracekit.costs.matmul import product
-from tracekit.costs.operands import (
+from tracekit.costs.formulas.matmul import product
+from tracekit.costs.formulas.operands import (
     FLOAT4_PAIR,
     element_bytes,
     is_integer,
@@ -19,7 +19,7 @@ from tracekit.costs.operands import (
     read_bytes,
     scalars,
 )
-from tracekit.costs.quantized_matmul import weight_only
+from tracekit.costs.formulas.quantized_matmul import weight_only
 from tracekit.costs.registry import Call, Cost, UnknownCostError, register, total
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from math import ceil, prod
 
+from tracekit.costs.formulas.tensors import bytes_of, elements, flag, moved, number, shape_of, sized, sizes_of
 from tracekit.costs.registry import Call, Cost, Shape, UnknownCostError, register
-from tracekit.costs.tensors import bytes_of, elements, flag, moved, number, shape_of, sized, sizes_of
 
 
 def pooled_size(size: int, kernel: int, stride: int, padding: int, dilation: int, rounds_up: bool) -> int:

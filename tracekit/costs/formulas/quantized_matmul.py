@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from math import prod
 
-from tracekit.costs.matmul import grouped_product, product
-from tracekit.costs.operands import element_bytes, of_size, out_dtype_bytes, present, read_bytes
+from tracekit.costs.formulas.matmul import grouped_product, product
+from tracekit.costs.formulas.operands import element_bytes, of_size, out_dtype_bytes, present, read_bytes
 from tracekit.costs.registry import Call, Cost, UnknownCostError, register, total
 
 # Bytes of a scale by the number of a `torch.nn.functional.ScalingType`: fp32, but e4m3 for blocks of 16

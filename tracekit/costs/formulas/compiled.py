@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from math import prod
 
+from tracekit.costs.formulas.traffic import tensor_indices
 from tracekit.costs.registry import Call, Cost, Shape, UnknownCostError, register, total
-from tracekit.costs.traffic import tensor_indices
 
 _NAME = re.compile(r"triton_(?P<kind>[a-z]+)_fused_?(?P<ops>.*?)_?\d*$")
 

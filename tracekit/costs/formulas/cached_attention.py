@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from math import prod
 
-from tracekit.costs.attention import bytes_alone
-from tracekit.costs.attention_engines import PACKED_OPS
-from tracekit.costs.operands import element_bytes, is_integer, of_size, read_bytes, scalars
+from tracekit.costs.formulas.attention import bytes_alone
+from tracekit.costs.formulas.attention_engines import PACKED_OPS
+from tracekit.costs.formulas.operands import element_bytes, is_integer, of_size, read_bytes, scalars
 from tracekit.costs.registry import Call, Cost, UnknownCostError, register, total
 
 

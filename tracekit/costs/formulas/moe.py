@@ -12,8 +12,15 @@ from __future__ import annotations
 
 from math import prod
 
-from tracekit.costs.engine_matmul import marlin_sizes
-from tracekit.costs.operands import FLOAT4_PAIR, element_bytes, is_integer, of_size, read_bytes, scalars
+from tracekit.costs.formulas.engine_matmul import marlin_sizes
+from tracekit.costs.formulas.operands import (
+    FLOAT4_PAIR,
+    element_bytes,
+    is_integer,
+    of_size,
+    read_bytes,
+    scalars,
+)
 from tracekit.costs.registry import Call, Cost, Shape, UnknownCostError, register, total
 
 

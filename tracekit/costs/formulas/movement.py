@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from math import log2, prod
 
-from tracekit.costs.registry import Call, Cost, UnknownCostError, register, total
-from tracekit.costs.tensors import (
+from tracekit.costs.formulas.tensors import (
     bytes_of,
     dtype_argument,
     elements,
@@ -19,6 +18,7 @@ from tracekit.costs.tensors import (
     sized,
     sizes_of,
 )
+from tracekit.costs.registry import Call, Cost, UnknownCostError, register, total
 
 
 @register("aten::copy_", "aten::_copy_from", "aten::_copy_from_and_resize")

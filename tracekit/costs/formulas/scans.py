@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from math import prod
 
+from tracekit.costs.formulas.traffic import elements, moved, size, tensor_indices
 from tracekit.costs.registry import Call, Cost, UnknownCostError, register, total
-from tracekit.costs.traffic import elements, moved, size, tensor_indices
 
 # For each element of the state: Δ·A, exp, ΔB·u, A·h, add; h·C, add.
 _SCAN = 7

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from math import prod
 
-from tracekit.costs.registry import Call, Cost, register, total
-from tracekit.costs.tensors import (
+from tracekit.costs.formulas.tensors import (
     bytes_of,
     elements,
     flag,
@@ -24,6 +23,7 @@ from tracekit.costs.tensors import (
     sizes_of,
     wide,
 )
+from tracekit.costs.registry import Call, Cost, register, total
 
 
 def _forward_flops(call: Call, weight: int, bias: int, statistics: bool = True) -> int:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from math import prod
 
-from tracekit.costs.fused import DYNAMIC_QUANTISATION, STATIC_QUANTISATION
+from tracekit.costs.formulas.fused import DYNAMIC_QUANTISATION, STATIC_QUANTISATION
+from tracekit.costs.formulas.traffic import elements, moved
 from tracekit.costs.registry import Call, Cost, register, total
-from tracekit.costs.traffic import elements, moved
 
 
 def _written(call: Call, cache: int, count: int) -> int | None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from math import prod
 
+from tracekit.costs.formulas.tensors import broadcast, bytes_of, elements, moved, number, shape_of, sized
 from tracekit.costs.registry import Call, Cost, register
-from tracekit.costs.tensors import broadcast, bytes_of, elements, moved, number, shape_of, sized
 
 # FLOPs per pair of input and target, before reduction, and of the gradient.
 _POINTWISE = {

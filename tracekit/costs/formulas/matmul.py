@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import zip_longest
 from math import prod
 
-from tracekit.costs.operands import (
+from tracekit.costs.formulas.operands import (
     FLOAT4_PAIR,
     element_bytes,
     of_size,

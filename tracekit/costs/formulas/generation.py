@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from math import ceil, prod
 
-from tracekit.costs.registry import Call, Cost, UnknownCostError, register, total
-from tracekit.costs.tensors import (
+from tracekit.costs.formulas.tensors import (
     as_float,
     bytes_of,
     dtype_argument,
@@ -17,6 +16,7 @@ from tracekit.costs.tensors import (
     shape_of,
     sized,
 )
+from tracekit.costs.registry import Call, Cost, UnknownCostError, register, total
 
 
 @register("aten::fill_", "aten::zero_", "aten::fill")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from tracekit.costs.operands import element_bytes, of_size, present, read_bytes
+from tracekit.costs.formulas.operands import element_bytes, of_size, present, read_bytes
 from tracekit.costs.registry import Call, Cost, Shape, UnknownCostError, register, total
 
 

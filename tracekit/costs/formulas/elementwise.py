@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from math import prod
 
-from tracekit.costs.registry import Call, Cost, UnknownCostError, register, total
-from tracekit.costs.tensors import (
+from tracekit.costs.formulas.tensors import (
     as_float,
     broadcast,
     bytes_of,
@@ -20,6 +19,7 @@ from tracekit.costs.tensors import (
     sized,
     text,
 )
+from tracekit.costs.registry import Call, Cost, UnknownCostError, register, total
 
 SAME, FLOATING, BOOLEAN, OF_FIRST = "same", "floating", "boolean", "of first"
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import prod
 
-from tracekit.costs.attention import PACKED_OPS as TORCH_PACKED_OPS
-from tracekit.costs.attention import (
+from tracekit.costs.formulas.attention import PACKED_OPS as TORCH_PACKED_OPS
+from tracekit.costs.formulas.attention import (
     backward_traffic,
     bytes_alone,
     cost_if_known,
@@ -26,8 +26,16 @@ from tracekit.costs.attention import (
     unpacked,
     window,
 )
-from tracekit.costs.attention_arithmetic import Mask, Sizes, attention_cost
-from tracekit.costs.operands import element_bytes, is_integer, of_size, present, read_bytes, scalar, scalars
+from tracekit.costs.formulas.attention_arithmetic import Mask, Sizes, attention_cost
+from tracekit.costs.formulas.operands import (
+    element_bytes,
+    is_integer,
+    of_size,
+    present,
+    read_bytes,
+    scalar,
+    scalars,
+)
 from tracekit.costs.registry import Call, Cost, register
 
 

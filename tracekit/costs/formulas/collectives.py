@@ -18,8 +18,8 @@ from __future__ import annotations
 
 from math import prod
 
+from tracekit.costs.formulas.traffic import size
 from tracekit.costs.registry import Call, Collective, Cost, UnknownCostError, register
-from tracekit.costs.traffic import size
 
 # Names in the order in which one is sought in another: "allgather" holds "gather".
 _KINDS = (

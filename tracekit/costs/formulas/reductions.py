@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from math import log2, prod
 
-from tracekit.costs.elementwise import SAME, elementwise
-from tracekit.costs.registry import Call, Cost, Shape, UnknownCostError, register, total
-from tracekit.costs.tensors import (
+from tracekit.costs.formulas.elementwise import SAME, elementwise
+from tracekit.costs.formulas.tensors import (
     as_float,
     broadcast,
     bytes_of,
@@ -24,6 +23,7 @@ from tracekit.costs.tensors import (
     sized,
     sizes_of,
 )
+from tracekit.costs.registry import Call, Cost, Shape, UnknownCostError, register, total
 
 
 def first_tensor(call: Call) -> int:

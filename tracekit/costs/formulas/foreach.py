@@ -6,9 +6,9 @@ without the type bytes are None. Where torch falls back to one op per tensor, th
 
 from __future__ import annotations
 
-from tracekit.costs.elementwise import flops_per_element, is_in_place
+from tracekit.costs.formulas.elementwise import flops_per_element, is_in_place
+from tracekit.costs.formulas.tensors import bytes_of, list_elements, shape_of, text
 from tracekit.costs.registry import Call, Cost, UnknownCostError, register, total
-from tracekit.costs.tensors import bytes_of, list_elements, shape_of, text
 
 _PER_ELEMENT = {
     "add": 1,

@@ -51,6 +51,32 @@ class Gaps:
         return np.asarray(self.end - self.start - self.lost_to_it, np.int64)
 
 
+def idle_in_scopes(gaps: Gaps, attribution: Attribution, within: Mask | None = None) -> Ints:
+    """Per scope, with children: ns of gaps lost to launches that its thread filled, while it ran.
+
+    `within`: only these gaps.
+    """
+    within = np.ones(len(gaps), np.bool_) if within is None else within
+    scopes = attribution.tree.scopes
+    idle = np.zeros(len(scopes), np.int64)
+    start = gaps.start + gaps.lost_to_it
+    for thread, device in {*zip(gaps.thread[within].tolist(), gaps.device[within].tolist(), strict=True)}:
+        at = np.flatnonzero(within & (gaps.thread == thread) & (gaps.device == device))
+        at = at[np.argsort(start[at], kind="stable")]
+        own = scopes.thread == thread
+        begin, end = start[at], gaps.end[at]
+        idle[own] += _before(begin, end, scopes.end[own]) - _before(begin, end, scopes.start[own])
+    return idle
+
+
+def _before(start: Ints, end: Ints, moment: Ints) -> Ints:
+    """How much of intervals that do not overlap lies before each moment."""
+    total = np.concatenate(([0], np.cumsum(end - start)))
+    begun = np.searchsorted(start, moment, side="right")
+    still = np.where(begun > 0, np.maximum(end[begun - 1] - moment, 0), 0)
+    return np.asarray(total[begun] - still, np.int64)
+
+
 def is_synchronising(trace: Trace) -> Mask:
     """Per launch."""
     is_name = np.array([_SYNCHRONISES.fullmatch(name) is not None for name in trace.names], np.bool_)

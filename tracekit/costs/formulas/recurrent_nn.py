@@ -9,8 +9,17 @@ from __future__ import annotations
 
 from math import prod
 
+from tracekit.costs.formulas.tensors import (
+    bytes_of,
+    elements,
+    flag,
+    list_elements,
+    moved,
+    number,
+    shape_of,
+    sized,
+)
 from tracekit.costs.registry import Call, Cost, Shape, UnknownCostError, register, total
-from tracekit.costs.tensors import bytes_of, elements, flag, list_elements, moved, number, shape_of, sized
 
 
 def recurrent_flops(rows: int, weights: tuple[Shape, ...]) -> int:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from math import prod
 
+from tracekit.costs.formulas.tensors import bytes_of, elements, moved, number, shape_of, sized, text
 from tracekit.costs.registry import Call, Cost, UnknownCostError, register, total
-from tracekit.costs.tensors import bytes_of, elements, moved, number, shape_of, sized, text
 
 
 def _rows_picked(call: Call, dim: int, count: int) -> int:

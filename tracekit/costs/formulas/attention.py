@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import prod
 
-from tracekit.costs.attention_arithmetic import (
+from tracekit.costs.formulas.attention_arithmetic import (
     CAUSAL,
     Mask,
     Sizes,
@@ -18,7 +18,7 @@ from tracekit.costs.attention_arithmetic import (
     attention_cost,
     attention_flops,
 )
-from tracekit.costs.operands import element_bytes, is_integer, of_size, present, read_bytes, scalar
+from tracekit.costs.formulas.operands import element_bytes, is_integer, of_size, present, read_bytes, scalar
 from tracekit.costs.registry import Call, Cost, Shape, UnknownCostError, register, total
 
 __all__ = ["attention_backward_flops", "attention_cost", "attention_flops"]

@@ -1,0 +1,150 @@
+"""Everything that a report says, from a trace whose events are attributed and whose ops have costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from tracekit.analysis import block_rows, findings, headline, module_rows, work_rows
+from tracekit.analysis.block_parts import parts_of_blocks
+from tracekit.analysis.captured import read_captured
+from tracekit.analysis.device import ran_on_cpu
+from tracekit.analysis.gaps import find_gaps
+from tracekit.analysis.headroom import headroom_rows
+from tracekit.analysis.model_card import model_card, parameters_of
+from tracekit.analysis.module_totals import total_by_module
+from tracekit.analysis.op_costs import OpCosts
+from tracekit.analysis.op_rows import op_rows
+from tracekit.analysis.pass_flops import PassFlops, count_pass_flops
+from tracekit.analysis.phases import find_phases, main_phase, of_phase, phase_rows_of
+from tracekit.analysis.schema import Accounting, Device, Report, Share, TraceInfo
+from tracekit.analysis.steps import find_steps
+from tracekit.analysis.uncosted import uncosted_rows
+from tracekit.analysis.work import work_of_modules, work_of_ops
+from tracekit.attribution import NOBODY, Attribution, Mask, find_blocks
+from tracekit.hardware import DeviceSpec
+from tracekit.messages import Message
+from tracekit.trace import Trace
+
+
+def measure(
+    trace: Trace,
+    attribution: Attribution,
+    costs: OpCosts,
+    device: Device,
+    spec: DeviceSpec | None,
+    not_loaded: Sequence[Message] = (),
+) -> Report:
+    """The report; `not_loaded`: why cost formulas of installed packages are missing."""
+    captured = read_captured(trace.metadata)
+    phases = find_phases(trace, attribution.passes, captured)
+    pass_flops = count_pass_flops(attribution, costs, phases, captured)
+    on_cpu = ran_on_cpu(trace)
+    gaps = find_gaps(trace, attribution)
+    work_of_op = work_of_ops(costs)
+
+    info = _trace_info(trace, attribution)
+    accounting = _accounting(trace, attribution)
+    passes = work_rows.pass_rows(trace, attribution, phases, pass_flops.by_pass)
+    timed = on_cpu or any(one.kernels for one in passes)
+    phase_rows = headline.phase_rows(captured, phases, passes, pass_flops, timed)
+    main = next((row for row in phase_rows if row.name == main_phase(phases, passes)), None)
+    steps = find_steps(trace, attribution, costs, captured.whole_steps)
+    time = headline.time_of(trace, captured, passes, main, steps)
+    flops = headline.flops_of(
+        costs, work_of_op, attribution.op_pass, pass_flops, passes, time, main, steps, timed
+    )
+
+    totals = total_by_module(trace, attribution, costs, pass_flops.by_scope)
+    work = work_of_modules(attribution, work_of_op, gaps, totals.scope_gpu_self_time)
+    tree = attribution.tree
+    blocks = find_blocks(tree.modules, tree.source != "frames", tree.table)
+    parts = parts_of_blocks(attribution, totals, work, blocks)
+    knows_flops = pass_flops.knows_modules
+    of_each_phase = phase_rows_of(attribution, totals, blocks, parts, phases, knows_flops, on_cpu)
+    of_pass: Mask = np.ones(len(passes), np.bool_)
+    if main is not None and phases.several:
+        of_pass = phases.passes_of(main.name)
+        totals = of_phase(totals, attribution, of_pass)
+        work, parts = work.of_passes(of_pass), parts.of_passes(of_pass)
+    measured = module_rows.Measured(
+        attribution=attribution,
+        totals=totals,
+        work=work,
+        blocks=blocks,
+        parts=parts,
+        parameters=parameters_of(trace.metadata),
+        knows_flops=knows_flops,
+        on_cpu=on_cpu,
+        wall_us=time.pass_wall_us,
+        of_pass=of_pass,
+    )
+    modules = module_rows.module_rows(measured, captured.module_memory, of_each_phase.modules)
+    flops_of_kind = _matrix_flops_of_kind(attribution, costs, pass_flops)
+    report = Report(
+        trace=info,
+        device=msgspec.structs.replace(device, telemetry=captured.telemetry),
+        model=model_card(trace, attribution, blocks),
+        time=time,
+        accounting=accounting,
+        flops=flops,
+        memory=captured.memory,
+        capture=captured.facts,
+        phases=phase_rows,
+        passes=passes,
+        modules=modules,
+        types=module_rows.type_rows(measured, accounting, flops_of_kind, of_each_phase.types),
+        blocks=block_rows.block_rows(measured, of_each_phase.blocks),
+        block_kinds=block_rows.block_kind_rows(measured),
+        headroom=headroom_rows(measured, gaps),
+        kernels=work_rows.kernel_rows(trace),
+        ops=op_rows(trace, attribution, costs, work_of_op, on_cpu),
+        uncosted=uncosted_rows(trace, attribution, costs),
+        regions=work_rows.region_rows(trace, attribution),
+        findings=(),
+    )
+    evidence = findings.Evidence(trace, attribution, costs, spec, gaps)
+    return msgspec.structs.replace(report, findings=findings.find(report, evidence, not_loaded))
+
+
+def _trace_info(trace: Trace, attribution: Attribution) -> TraceInfo:
+    return TraceInfo(
+        path=str(trace.path),
+        bytes=trace.size_bytes,
+        events=trace.event_count,
+        skipped_events=trace.skipped_count,
+        warnings=trace.warnings,
+        module_source=attribution.tree.source,
+    )
+
+
+def _matrix_flops_of_kind(attribution: Attribution, costs: OpCosts, pass_flops: PassFlops) -> dict[str, int]:
+    """Matrix FLOPs of ops in no module's scope, those of a module's backward apart."""
+    if pass_flops.source != "shapes":
+        return {}
+    outside, backward = attribution.op_scope == NOBODY, attribution.op_backward_scope != NOBODY
+    return {
+        "modules_backward": int(costs.matrix[backward].sum()),
+        "outside_modules": int(costs.matrix[outside & ~backward].sum()),
+    }
+
+
+def _accounting(trace: Trace, attribution: Attribution) -> Accounting:
+    """Every GPU event once: in a module's forward or backward, outside modules, or of an unknown launch."""
+    duration = trace.gpu_events.end - trace.gpu_events.start
+
+    def share(of: Mask) -> Share:
+        return Share(events=int(of.sum()), us=int(duration[of].sum()) / 1000)
+
+    before, forward = attribution.launched_before_trace, attribution.in_module
+    backward = attribution.in_backward
+    return Accounting(
+        gpu_events=len(duration),
+        gpu_time_us=int(duration.sum()) / 1000,
+        modules_forward=share(forward),
+        modules_backward=share(backward),
+        outside_modules=share(~forward & ~backward & ~before),
+        launched_before_trace=share(before),
+    )
