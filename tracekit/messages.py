@@ -18,7 +18,10 @@ class Message(msgspec.Struct, frozen=True):
     values: dict[str, Any] = {}
 
     def __str__(self) -> str:
-        return self.template.format(**self.values)
+        lists = {
+            name: ", ".join(map(str, v)) for name, v in self.values.items() if isinstance(v, list | tuple)
+        }
+        return self.template.format(**{**self.values, **lists})
 
 
 def N_(template: str, **values: Any) -> Message:
