@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ from tracekit.analysis.block_parts import PARTS
 from tracekit.analysis.module_rows import Measured, median_over_passes, median_us, parameters_of, tflops_of
 from tracekit.analysis.roofline import roofline_fields
 from tracekit.analysis.schema import BlockKindRow, BlockPart, BlockPhase, BlockRow
-
-Cell = tuple[int, int]  # block, part
+from tracekit.attribution import Floats
+from tracekit.trace import Ints
 
 
 def block_rows(measured: Measured, phases: Mapping[int, tuple[BlockPhase, ...]]) -> tuple[BlockRow, ...]:
@@ -23,6 +24,7 @@ def block_rows(measured: Measured, phases: Mapping[int, tuple[BlockPhase, ...]])
     gpu_median, cpu_median = median_us(totals.gpu_time_per_pass), median_us(totals.cpu_time_per_pass)
     matrix_median = median_over_passes(totals.matrix_per_pass)
     headroom = measured.headroom_per_pass_us(work.bounded_time_per_pass, work.bound_per_pass)
+    parts = _parts(measured)
     rows = []
     for number, block in enumerate(measured.blocks):
         i = block.module
@@ -59,7 +61,7 @@ def block_rows(measured: Measured, phases: Mapping[int, tuple[BlockPhase, ...]])
                 headroom_per_pass_us=headroom[i],
                 headroom_share=measured.share_of_wall(headroom[i]),
                 gpu_idle_us=float(work.modules.idle[i]) / 1000 if totals.gpu_events.any() else None,
-                parts=tuple(_parts(measured, number)) if block.knows_parts else (),
+                parts=tuple(parts[number]) if block.knows_parts else (),
                 phases=phases[i],
                 **roofline_fields(work.modules, i, matrix if has_shapes else None, int(totals.gpu_time[i])),
             )
@@ -67,63 +69,79 @@ def block_rows(measured: Measured, phases: Mapping[int, tuple[BlockPhase, ...]])
     return tuple(rows)
 
 
-def _parts(measured: Measured, number: int) -> Iterator[BlockPart]:
-    for part, name in enumerate(PARTS):
-        if measured.parts.calls[number, part]:
-            yield BlockPart(part=name, **_figures(measured, [(number, part)]))
+def _parts(measured: Measured) -> dict[int, list[BlockPart]]:
+    """The parts of each block."""
+    present = np.flatnonzero(measured.parts.calls.reshape(-1))
+    found: dict[int, list[BlockPart]] = defaultdict(list)
+    figures = _figures(measured, present, np.arange(len(present)), len(present))
+    for cell, own in zip(present.tolist(), figures, strict=True):
+        found[cell // len(PARTS)].append(BlockPart(part=PARTS[cell % len(PARTS)], **own))
+    return found
 
 
 def block_kind_rows(measured: Measured) -> tuple[BlockKindRow, ...]:
     """Of each stack and kind a row per part and one of the whole; then the same of all blocks together."""
-    parts, blocks = measured.parts, measured.blocks
-    groups: dict[tuple[str | None, str | None], list[int]] = defaultdict(list)
-    for number, block in enumerate(blocks):
+    parts = measured.parts
+    kinds: dict[tuple[str | None, str | None], list[int]] = defaultdict(list)
+    for number, block in enumerate(measured.blocks):
         if block.knows_parts:
-            groups[block.stack, block.kind].append(number)
-    if len(groups) > 1:
-        groups[None, None] = [number for numbers in list(groups.values()) for number in numbers]
-    every = sorted({number for numbers in groups.values() for number in numbers})
-    whole_time = int(parts.gpu_time[every].sum())
-    rows = []
-    for (stack, kind), numbers in groups.items():
-        present = [part for part in range(len(PARTS)) if parts.calls[numbers, part].any()]
-        for part in [*present, None]:
-            cells = [(n, p) for n in numbers for p in (present if part is None else [part])]
-            time = sum(int(parts.gpu_time[cell]) for cell in cells)
-            rows.append(
-                BlockKindRow(
-                    stack=stack,
-                    kind=kind,
-                    part=None if part is None else PARTS[part],
-                    blocks=len({n for n, p in cells if parts.calls[n, p]}),
-                    time_share=time / whole_time if whole_time else None,
-                    **_figures(measured, cells),
-                )
-            )
-    return tuple(rows)
+            kinds[block.stack, block.kind].append(number)
+    whole_time = int(parts.gpu_time[sorted(chain(*kinds.values()))].sum()) if kinds else 0
+    if len(kinds) > 1:
+        kinds[None, None] = sorted(chain(*kinds.values()))
+    members: list[tuple[str | None, str | None, str | None, Ints]] = []
+    for (stack, kind), numbers in kinds.items():
+        called = parts.calls[numbers] > 0
+        for part in [*np.flatnonzero(called.any(axis=0)).tolist(), None]:
+            at, of = np.nonzero(called if part is None else called & (np.arange(len(PARTS)) == part))
+            name = None if part is None else PARTS[part]
+            members.append((stack, kind, name, np.array(numbers)[at] * len(PARTS) + of))
+    cells = np.concatenate([own for *_, own in members]) if members else np.zeros(0, np.int64)
+    group = np.repeat(np.arange(len(members)), [len(own) for *_, own in members])
+    figures = _figures(measured, cells, group, len(members))
+    return tuple(
+        BlockKindRow(
+            stack=stack,
+            kind=kind,
+            part=part,
+            blocks=len(np.unique(own // len(PARTS))),
+            time_share=own_figures["gpu_time_us"] * 1000 / whole_time if whole_time else None,
+            **own_figures,
+        )
+        for (stack, kind, part, own), own_figures in zip(members, figures, strict=True)
+    )
 
 
-def _figures(measured: Measured, cells: Sequence[Cell]) -> dict[str, Any]:
-    """The fields of `schema.PartFigures` for the sum of some parts of blocks."""
+def _figures(measured: Measured, cells: Ints, group: Ints, groups: int) -> list[dict[str, Any]]:
+    """The fields of `schema.PartFigures` for each of `groups` sums of cells of [block, part]."""
     parts, has_shapes = measured.parts, measured.knows_flops
-    at = tuple(np.array(cells).T)
 
-    def summed(column: Any) -> Any:
-        return column[at].sum(axis=0, keepdims=True)
+    def summed(column: Any) -> Floats:
+        flat = column.reshape(len(measured.blocks) * len(PARTS), *column.shape[2:])
+        sums = np.zeros((groups, *flat.shape[1:]))
+        np.add.at(sums, group, flat[cells])
+        return sums
 
-    time, matrix = int(summed(parts.gpu_time)[0]), int(summed(parts.matrix)[0])
-    launched = int(summed(parts.launched_matrix)[0])
-    flops = median_over_passes(summed(parts.matrix_per_pass))[0] if has_shapes else None
+    time, matrix, launched, cpu_time = (
+        summed(column).tolist()
+        for column in (parts.gpu_time, parts.matrix, parts.launched_matrix, parts.cpu_time)
+    )
+    time_per_pass = median_us(summed(parts.gpu_time_per_pass))
+    flops = median_over_passes(summed(parts.matrix_per_pass))
     headroom = measured.headroom_per_pass_us(
         summed(parts.bounded_time_per_pass), summed(parts.bound_per_pass)
     )
-    return {
-        "gpu_time_us": time / 1000,
-        "gpu_time_per_pass_us": median_us(summed(parts.gpu_time_per_pass))[0],
-        "cpu_time_us": int(summed(parts.cpu_time)[0]) / 1000,
-        "matrix_flops": matrix if has_shapes else None,
-        "matrix_flops_per_pass": None if flops is None else round(flops),
-        "tflops": launched / time / 1000 if has_shapes and launched and time else None,
-        "headroom_per_pass_us": headroom[0],
-        **roofline_fields(parts.work.each(summed), 0, matrix if has_shapes else None, time),
-    }
+    work = parts.work.each(summed)
+    return [
+        {
+            "gpu_time_us": time[i] / 1000,
+            "gpu_time_per_pass_us": time_per_pass[i],
+            "cpu_time_us": cpu_time[i] / 1000,
+            "matrix_flops": int(matrix[i]) if has_shapes else None,
+            "matrix_flops_per_pass": round(flops[i] or 0) if has_shapes and flops[i] is not None else None,
+            "tflops": launched[i] / time[i] / 1000 if has_shapes and launched[i] and time[i] else None,
+            "headroom_per_pass_us": headroom[i],
+            **roofline_fields(work, i, int(matrix[i]) if has_shapes else None, int(time[i])),
+        }
+        for i in range(groups)
+    ]
