@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tracekit.analysis.schema import GpuState, Report
 from tracekit.messages import N_, Message
-from tracekit.report import model_facts, pass_sections, roofline_sections, sections, view
+from tracekit.report import model_facts, pass_sections, reasons, roofline_sections, sections, view
 from tracekit.report.escape import clean, elide, markdown_code, markdown_text
 from tracekit.report.i18n import DASH, Locale
 from tracekit.report.phase_view import PassFigures, each, each_with_note, pass_figures, side_by_side
@@ -135,7 +135,7 @@ class _Facts:
             if one.latency_us is not None:
                 return _("latency, measured without the profiler")
             if one.wall_us is None:
-                return self._text(view.why_no_passes())
+                return self._text(reasons.why_no_passes())
             return f"{_('wall time under the profiler')}, {view.median_of(one.passes, locale)}"
 
         return each_with_note(pass_figures(self.report), time, basis, sections.phase_name)
@@ -143,7 +143,7 @@ class _Facts:
     def flops_per_pass(self) -> str:
         def source(one: PassFigures) -> str:
             if not one.matrix_flops:
-                return self._text(view.why_no_pass_flops(self.report))
+                return self._text(reasons.why_no_pass_flops(self.report))
             if self.report.flops.source == "flop_counter":
                 return self.locale._("counted by torch.utils.flop_counter at capture")
             return ""
@@ -158,7 +158,7 @@ class _Facts:
     def headline(self) -> str:
         def basis(one: PassFigures) -> str:
             if one.headline_tflops is None:
-                return self._text(view.why_no_pass_flops(self.report))
+                return self._text(reasons.why_no_pass_flops(self.report))
             return self._basis(BASES.get(one.headline_basis or ""))
 
         return each_with_note(
@@ -184,17 +184,17 @@ class _Facts:
 
     def _latency(self, one: PassFigures) -> str:
         if one.latency_us is None:
-            return f"{DASH} ({self._text(view.why_no_latency(self.report))})"
+            return f"{DASH} ({self._text(reasons.why_no_latency(self.report))})"
         return self._median(one.latency_us, one.latency_passes, one.latency_min_us, one.latency_max_us)
 
     def _wall(self, one: PassFigures) -> str:
         if one.wall_us is None:
-            return f"{DASH} ({self._text(view.why_no_passes())})"
+            return f"{DASH} ({self._text(reasons.why_no_passes())})"
         return self._median(one.wall_us, one.passes, one.wall_min_us, one.wall_max_us)
 
     def _gpu_time(self, one: PassFigures) -> str:
         if one.gpu_time_us is None:
-            return f"{DASH} ({self._text(view.why_no_passes())})"
+            return f"{DASH} ({self._text(reasons.why_no_passes())})"
         return self._median(one.gpu_time_us, one.passes, None, None)
 
     def _times(self) -> Iterator[tuple[str, str]]:
@@ -271,7 +271,7 @@ class _Facts:
             if bound := view.bound_of_a_pass(report, locale):
                 yield _("Bound of a pass"), bound
         else:
-            yield _("Device"), f"{_('CPU')} ({self._text(view.why_no_gpu())})"
+            yield _("Device"), f"{_('CPU')} ({self._text(reasons.why_no_gpu())})"
         facts = [
             (_("Model class"), model.class_ and markdown_code(model.class_)),
             (_("Mode"), model.mode and markdown_text(model.mode)),
@@ -284,7 +284,7 @@ class _Facts:
         source = MODULE_SOURCES.get(report.trace.module_source or "")
         yield (
             _("Modules come from"),
-            self._text(source) if source is not None else f"{DASH} ({self._text(view.why_no_modules())})",
+            self._text(source) if source is not None else f"{DASH} ({self._text(reasons.why_no_modules())})",
         )
         yield _("Trace"), self._trace()
 
@@ -356,7 +356,7 @@ class _Facts:
     def _achieved(self) -> str:
         report, locale = self.report, self.locale
         if report.flops.achieved_tflops is None:
-            return f"{DASH} ({self._text(view.why_no_flops(report))})"
+            return f"{DASH} ({self._text(reasons.why_no_flops(report))})"
         shown = locale.flops_rate(report.flops.achieved_tflops)
         if report.flops.peak_share is None:
             return shown
@@ -392,11 +392,11 @@ class _Facts:
 
     def _why_not_by_kind(self, field: str) -> Message:
         if not self.report.blocks:
-            return view.why_no_blocks(self.report)
+            return reasons.why_no_blocks(self.report)
         if field == "parameters":
             return N_("the trace does not say: capture it with tracekit capture")
         if all(getattr(block, field, None) is None and block.matrix_flops for block in self.report.blocks):
             return N_("nothing inside the blocks has a scope")
         if all(block.matrix_flops is None for block in self.report.blocks):
-            return view.why_no_block_flops(self.report)
+            return reasons.why_no_block_flops(self.report)
         return N_("no such part was found in the blocks")

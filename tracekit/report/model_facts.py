@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from tracekit.analysis.schema import Model, Report, Tower
 from tracekit.messages import N_, Message
-from tracekit.report import view
+from tracekit.report import reasons
 from tracekit.report.escape import clean, elide, markdown_text
 from tracekit.report.i18n import Locale
 
@@ -53,7 +53,7 @@ def why_no_field(report: Report, field: str) -> Message:
                 return N_("every FFN is made of experts")
             if report.blocks and not any(_FFN_PARTS & {*block.kind.split("+")} for block in report.blocks):
                 return N_("the blocks have no FFN")
-    return view.why_no_model_field(report)
+    return reasons.why_no_model_field(report)
 
 
 def more_facts(model: Model, locale: Locale) -> Iterator[tuple[str, str]]:

@@ -23,7 +23,7 @@ from matplotlib.ticker import FuncFormatter
 
 from tracekit.analysis.schema import BlockRow, Report
 from tracekit.messages import Message
-from tracekit.report import view
+from tracekit.report import reasons, view
 from tracekit.report.escape import clean, elide
 from tracekit.report.i18n import DASH, Locale
 from tracekit.report.phase_view import side_by_side
@@ -92,7 +92,7 @@ def layer_time(report: Report, locale: Locale, top: int = 20) -> Figure:
     """Self time per pass of the slowest modules, coloured by type."""
     timed = view.slowest_modules(report, top)
     if not timed:
-        return _says_why(locale._("Time by module"), locale.message(view.why_no_module_times(report)))
+        return _says_why(locale._("Time by module"), locale.message(reasons.why_no_module_times(report)))
     kinds = list(dict.fromkeys(module.type or DASH for module, _us in timed))
     colours = _colours(kinds)
     figure = _bars(
@@ -119,7 +119,7 @@ def type_time(report: Report, locale: Locale) -> Figure:
     timed = [(row, us) for row, us in view.types_by_time(report) if us > 0]
     title = locale._("Time by module type")
     if not timed:
-        return _says_why(title, locale.message(view.why_no_modules()))
+        return _says_why(title, locale.message(reasons.why_no_modules()))
     modules = [(str(row.type), us) for row, us in timed if row.kind == "modules"]
     others = [(view.type_label(row), us) for row, us in timed if row.kind != "modules"]
     bars: list[tuple[str, float, Any]] = [
@@ -189,7 +189,7 @@ def block_time(report: Report, locale: Locale) -> Figure:
     """
     title = locale._("Time and efficiency by block")
     if not report.blocks:
-        return _says_why(title, locale.message(view.why_no_blocks(report)))
+        return _says_why(title, locale.message(reasons.why_no_blocks(report)))
     blocks, phases = report.blocks, side_by_side(report)
     colours = _colours(list(dict.fromkeys(block.kind for block in blocks)))
     figure = _figure(min(16, max(9, 3 + 0.16 * len(blocks))), 5.2 if len(phases) == 1 else 3.9 * len(phases))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from tracekit.analysis.schema import BlockKindRow, HeadroomRow, Report, Roofline
 from tracekit.messages import N_, Message
-from tracekit.report import view
+from tracekit.report import reasons, view
 from tracekit.report.escape import clean, elide, markdown_cell_code, markdown_code, markdown_text
 from tracekit.report.i18n import DASH, Locale
 from tracekit.report.markdown_table import table
@@ -34,7 +34,7 @@ REASONS = {
 
 def headroom(report: Report, locale: Locale, top: int) -> str:
     """Where most would be won, all blocks together."""
-    if why := view.why_no_bounds(report):
+    if why := reasons.why_no_bounds(report):
         return _only(locale, why)
     if not report.headroom:
         return _only(locale, N_("nothing on the GPU has a known bound"))
@@ -80,7 +80,7 @@ def _place(locale: Locale, row: HeadroomRow) -> str:
 
 def by_type(report: Report, locale: Locale) -> str:
     """How far module types are from their bounds; with the modules inside."""
-    if why := view.why_no_bounds(report):
+    if why := reasons.why_no_bounds(report):
         return _only(locale, why)
     bounded = [row for row in report.types if row.bounded_gpu_time_us]
     if not bounded:
@@ -192,7 +192,7 @@ def _part_cells(report: Report, locale: Locale, row: BlockKindRow, several: bool
 
 def slow_ops(report: Report, locale: Locale) -> str:
     """The operators with most GPU time above their bound, all calls together."""
-    if why := view.why_no_bounds(report):
+    if why := reasons.why_no_bounds(report):
         return _only(locale, why)
     ranked = sorted(
         (row for row in report.ops if row.headroom_us), key=lambda row: -(row.headroom_us or 0.0)
@@ -217,7 +217,7 @@ def slow_ops(report: Report, locale: Locale) -> str:
 def uncosted(report: Report, locale: Locale) -> str:
     """The kernels whose cost is not known, and why."""
     if not view.has_gpu(report):
-        return _only(locale, view.why_no_gpu())
+        return _only(locale, reasons.why_no_gpu())
     _ = locale._
     if not report.uncosted:
         return _("The cost of every kernel is known.")

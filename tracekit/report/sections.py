@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tracekit.analysis.schema import ModuleRow, Report, TypeRow
 from tracekit.messages import N_, Message
-from tracekit.report import view
+from tracekit.report import reasons, view
 from tracekit.report.escape import clean, elide, markdown_cell_code, markdown_code, markdown_text
 from tracekit.report.i18n import DASH, Locale
 from tracekit.report.markdown_table import table
@@ -82,7 +82,7 @@ def _speed_header(report: Report, locale: Locale, phase: str | None) -> str:
 def block_efficiency(report: Report, locale: Locale) -> str:
     """Number and efficiency of every block, in each phase where there are several; two blocks a row."""
     if not report.blocks:
-        return _only(locale, view.why_no_blocks(report))
+        return _only(locale, reasons.why_no_blocks(report))
     several = len(view.stacks(report)) > 1
     phases = side_by_side(report)
     header = [
@@ -102,9 +102,9 @@ def block_efficiency(report: Report, locale: Locale) -> str:
     if not any(None in own for own in speeds):
         return text
     if report.flops.matrix is None or not view.has_gpu(report):
-        why = view.why_no_speed(report)
+        why = reasons.why_no_speed(report)
     elif all(block.matrix_flops is None for block in report.blocks):
-        why = view.why_no_block_flops(report)
+        why = reasons.why_no_block_flops(report)
     else:
         why = N_("no matrix FLOPs were seen in this block, or no time")
     return text + _note(locale, f"{DASH}: {locale.message(why, markdown_code)}")
@@ -156,7 +156,7 @@ def block_kinds(report: Report, locale: Locale) -> str:
     whole = N_("per block, over the whole trace; two numbers are the least and the greatest of a kind")
     notes: list[Message | str] = [basis if view.is_per_pass(report) else whole]
     if report.flops.matrix is None:
-        notes.append(f"{DASH}: {locale.message(view.why_no_flops(report), markdown_code)}")
+        notes.append(f"{DASH}: {locale.message(reasons.why_no_flops(report), markdown_code)}")
     elif any(DASH in row for row in rows):
         notes.append(f"{DASH}: {_('the trace does not say')}")
     align = "l" * (1 + several) + "rr" + "l" * (len(phases) > 1) + "r" * 5
@@ -171,7 +171,7 @@ def types(report: Report, locale: Locale) -> str:
     """Self time of the module types over the whole trace; on a GPU it adds up to the GPU time."""
     timed = view.types_by_time(report)
     if not timed:
-        return _only(locale, view.why_no_modules())
+        return _only(locale, reasons.why_no_modules())
     _, on_gpu = locale._, view.has_gpu(report)
     headers = [
         _("Type"),
@@ -214,7 +214,7 @@ def types(report: Report, locale: Locale) -> str:
         names = ", ".join(map(phase_name, phases))
         notes.append(_("{phases}: self time in a pass of that phase, median").format(phases=names))
     if not report.modules:
-        notes.append(view.why_no_modules())
+        notes.append(reasons.why_no_modules())
     return table(headers, rows, "l" + "r" * (len(headers) - 1)) + _note(locale, *notes)
 
 
@@ -246,7 +246,7 @@ def slowest(report: Report, locale: Locale, top: int) -> str:
 def _slowest_of(report: Report, locale: Locale, top: int, phase: str | None) -> str:
     timed = view.slowest_modules(report, top, phase)
     if not timed:
-        return _only(locale, view.why_no_module_times(report))
+        return _only(locale, reasons.why_no_module_times(report))
     lines = []
     for module, us in timed:
         kind = f" ({markdown_text(elide(clean(module.type), NAME_WIDTH))})" if module.type else ""
@@ -260,7 +260,7 @@ def _slowest_of(report: Report, locale: Locale, top: int, phase: str | None) -> 
 def accounting(report: Report, locale: Locale) -> str:
     """The split of the GPU time, which adds up to 100 %."""
     if not view.has_gpu(report):
-        return _only(locale, view.why_no_gpu())
+        return _only(locale, reasons.why_no_gpu())
     _, split = locale._, report.accounting
     shares = {name: getattr(split, name) for name in view.KIND_LABELS}
     percentages = view.percentages([share.us for share in shares.values()])
@@ -283,7 +283,7 @@ def accounting(report: Report, locale: Locale) -> str:
 def passes(report: Report, locale: Locale) -> str:
     """The passes one by one; of many the first, the last and the outliers."""
     if not report.passes:
-        return _only(locale, view.why_no_passes())
+        return _only(locale, reasons.why_no_passes())
     _, on_gpu = locale._, view.has_gpu(report)
     with_phase = side_by_side(report) != [None]
     headers = [_("Pass"), *([_("Phase")] if with_phase else []), _("Wall (ms)")]
@@ -309,7 +309,7 @@ def passes(report: Report, locale: Locale) -> str:
 def kernels(report: Report, locale: Locale) -> str:
     """The kernels, copies and fills with most GPU time."""
     if not report.kernels:
-        return _only(locale, view.why_no_gpu())
+        return _only(locale, reasons.why_no_gpu())
     _, total = locale._, report.time.gpu_time_us
     ranked = sorted(report.kernels, key=lambda row: -row.gpu_time_us)[:ROWS]
     rows = [
@@ -330,7 +330,7 @@ def ops(report: Report, locale: Locale) -> str:
     """The operators with the most matrix FLOPs, all calls together."""
     counted = [(row, row.matrix_flops) for row in report.ops if row.matrix_flops]
     if not counted:
-        return _only(locale, view.why_no_flops(report))
+        return _only(locale, reasons.why_no_flops(report))
     _, on_gpu = locale._, view.has_gpu(report)
     rows = []
     for row, flops in sorted(counted, key=lambda pair: -pair[1])[:ROWS]:
@@ -344,7 +344,7 @@ def ops(report: Report, locale: Locale) -> str:
     headers = [_("Operator"), _("Shapes"), _("Calls"), "FLOPs", time_header, speed_header]
     text = table(headers, rows, "llrrrr")
     if any(DASH in row for row in rows):
-        why = N_("no GPU time was seen for this operator") if on_gpu else view.why_no_speed(report)
+        why = N_("no GPU time was seen for this operator") if on_gpu else reasons.why_no_speed(report)
         return text + _note(locale, f"{DASH}: {locale.message(why, markdown_code)}")
     return text
 
@@ -388,6 +388,6 @@ def findings(report: Report, locale: Locale) -> str:
 
 def lacks(report: Report, locale: Locale) -> str:
     """What the trace lacks, and what was wrong with it."""
-    messages = [*view.missing(report), *report.trace.warnings]
+    messages = [*reasons.missing(report), *report.trace.warnings]
     texts = dict.fromkeys(locale.message(message, markdown_code) for message in messages)
     return "\n".join(f"- {text}" for text in texts) or locale._("Nothing.")

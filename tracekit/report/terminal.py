@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tracekit.analysis.schema import Report
-from tracekit.report import view
+from tracekit.report import reasons, view
 from tracekit.report.escape import clean, elide
 from tracekit.report.i18n import DASH, Locale
 from tracekit.report.phase_view import PassFigures, each, pass_figures, plain_name
@@ -121,7 +121,7 @@ def _headline(report: Report, locale: Locale) -> Iterable[tuple[str, str]]:
         per_pass = of_passes(lambda one: locale.flops(one.matrix_flops))
         yield _("Matrix FLOPs"), f"{per_pass} {_('per pass')}"
     else:
-        yield _("Matrix FLOPs"), locale.message(view.why_no_pass_flops(report))
+        yield _("Matrix FLOPs"), locale.message(reasons.why_no_pass_flops(report))
     if any(one.headline_tflops is not None for one in figures):
         share = ""
         if flops.peak_share is not None:

@@ -1,0 +1,109 @@
+"""`Report`: the value that analysis makes and that every renderer reads; its fields are `report.json`'s.
+
+Durations are µs (`_us`), totals over the whole trace unless the name ends in `_per_pass_us`; FLOPs and
+bytes are integers. What is unknown is None, never 0. Nothing here computes.
+"""
+
+from __future__ import annotations
+
+from tracekit.analysis.schema.base import Row
+from tracekit.analysis.schema.facts import (
+    Accounting,
+    Capture,
+    Device,
+    Flops,
+    GpuState,
+    KindParameters,
+    Memory,
+    Model,
+    Share,
+    Telemetry,
+    Time,
+    Tower,
+    TraceInfo,
+    UsedWithoutCall,
+)
+from tracekit.analysis.schema.rows import (
+    BlockKindRow,
+    BlockPart,
+    BlockPhase,
+    BlockRow,
+    Finding,
+    HeadroomRow,
+    KernelRow,
+    ModulePhase,
+    ModuleRow,
+    OpRow,
+    PartFigures,
+    Pass,
+    PhaseRow,
+    RegionRow,
+    Roofline,
+    TypePhase,
+    TypeRow,
+    UncostedRow,
+)
+
+SCHEMA = "tracekit.report/1"
+
+__all__ = [
+    "SCHEMA",
+    "Accounting",
+    "BlockKindRow",
+    "BlockPart",
+    "BlockPhase",
+    "BlockRow",
+    "Capture",
+    "Device",
+    "Finding",
+    "Flops",
+    "GpuState",
+    "HeadroomRow",
+    "KernelRow",
+    "KindParameters",
+    "Memory",
+    "Model",
+    "ModulePhase",
+    "ModuleRow",
+    "OpRow",
+    "PartFigures",
+    "Pass",
+    "PhaseRow",
+    "RegionRow",
+    "Report",
+    "Roofline",
+    "Row",
+    "Share",
+    "Telemetry",
+    "Time",
+    "Tower",
+    "TraceInfo",
+    "TypePhase",
+    "TypeRow",
+    "UncostedRow",
+    "UsedWithoutCall",
+]
+
+
+class Report(Row, frozen=True, kw_only=True):
+    schema: str = SCHEMA
+    trace: TraceInfo
+    device: Device
+    model: Model
+    time: Time
+    accounting: Accounting
+    flops: Flops
+    memory: Memory = Memory()
+    capture: Capture = Capture()
+    phases: tuple[PhaseRow, ...] = ()
+    passes: tuple[Pass, ...]
+    modules: tuple[ModuleRow, ...]
+    types: tuple[TypeRow, ...]
+    blocks: tuple[BlockRow, ...]
+    kernels: tuple[KernelRow, ...]
+    ops: tuple[OpRow, ...]
+    regions: tuple[RegionRow, ...]
+    block_kinds: tuple[BlockKindRow, ...] = ()
+    headroom: tuple[HeadroomRow, ...] = ()
+    uncosted: tuple[UncostedRow, ...] = ()
+    findings: tuple[Finding, ...]
