@@ -268,6 +268,11 @@ class _Facts:
             if flops.matrix is not None and flops.covered_gpu_time_share is not None:
                 covered = locale.percent(flops.covered_gpu_time_share)
                 yield _("Share of the GPU time of operators whose cost is known"), covered
+            if flops.causal_matrix is not None:
+                yield (
+                    _("Matrix FLOPs that causal masks leave, whole trace"),
+                    locale.flops(flops.causal_matrix),
+                )
             if bound := view.bound_of_a_pass(report, locale):
                 yield _("Bound of a pass"), bound
         else:

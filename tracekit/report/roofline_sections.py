@@ -64,6 +64,7 @@ def headroom(report: Report, locale: Locale, top: int) -> str:
     notes.append(
         _("bound: the least that FLOPs and bytes of its operators take on this device; no code reaches it")
     )
+    notes.append(_("operators that are fused move fewer bytes, so that fusing can win more than this"))
     rest = len(report.headroom) - len(rows)
     if rest > 0:
         notes.append(locale.ngettext("{n} more", "{n} more", rest))
@@ -224,7 +225,7 @@ def uncosted(report: Report, locale: Locale) -> str:
     total = report.time.gpu_time_us
     rows = [
         [
-            markdown_cell_code(elide(clean(row.kernel), NAME_WIDTH)),
+            markdown_cell_code(elide(clean(view.kernel_name(row.kernel)), NAME_WIDTH)),
             markdown_cell_code(elide(clean(row.op), SHAPES_WIDTH)) if row.op else DASH,
             locale.count(row.calls),
             locale.milliseconds(row.gpu_time_us),

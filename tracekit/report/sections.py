@@ -5,7 +5,6 @@ Each function returns finished Markdown of one section, never nothing: an empty 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from tracekit.analysis.schema import ModuleRow, Report, TypeRow
@@ -22,8 +21,6 @@ PASS_ROWS = 20
 NAME_WIDTH = 96  # of kernels, operators and regions: CSV and JSON hold names whole
 SHAPES_WIDTH = 48
 STACK_WIDTH = 40
-# What most kernels of PyTorch have in their names and what tells none of them apart.
-_NOISE = re.compile(r"^void |at::native::|\(anonymous namespace\)::")
 
 
 def _note(locale: Locale, *notes: Message | str) -> str:
@@ -314,7 +311,7 @@ def kernels(report: Report, locale: Locale) -> str:
     ranked = sorted(report.kernels, key=lambda row: -row.gpu_time_us)[:ROWS]
     rows = [
         [
-            _name(_NOISE.sub("", row.name)),
+            _name(view.kernel_name(row.name)),
             locale.count(row.calls),
             locale.milliseconds(row.gpu_time_us),
             locale.percent(row.gpu_time_us / total) if total else DASH,
@@ -332,17 +329,20 @@ def ops(report: Report, locale: Locale) -> str:
     if not counted:
         return _only(locale, reasons.why_no_flops(report))
     _, on_gpu = locale._, view.has_gpu(report)
+    with_causal = any(row.causal_matrix_flops is not None for row, _flops in counted)
     rows = []
     for row, flops in sorted(counted, key=lambda pair: -pair[1])[:ROWS]:
         time = row.gpu_time_us if on_gpu else row.cpu_time_us
         speed = row.tflops if on_gpu else row.cpu_gflops
         shapes = _name(row.shapes, SHAPES_WIDTH) if row.shapes else DASH
-        figures = (locale.flops(flops, "F"), locale.milliseconds(time), locale.fixed(speed))
+        causal = [locale.flops(row.causal_matrix_flops or flops, "F")] if with_causal else []
+        figures = (locale.flops(flops, "F"), *causal, locale.milliseconds(time), locale.fixed(speed))
         rows.append([_name(row.name), shapes, locale.count(row.calls), *figures])
     time_header = _("GPU time (ms)") if on_gpu else _("CPU time (ms)")
     speed_header = "TFLOP/s" if on_gpu else _("GFLOP/s, CPU time")
-    headers = [_("Operator"), _("Shapes"), _("Calls"), "FLOPs", time_header, speed_header]
-    text = table(headers, rows, "llrrrr")
+    causal_header = [_("Causal FLOPs")] if with_causal else []
+    headers = [_("Operator"), _("Shapes"), _("Calls"), "FLOPs", *causal_header, time_header, speed_header]
+    text = table(headers, rows, "ll" + "r" * (len(headers) - 2))
     if any(DASH in row for row in rows):
         why = N_("no GPU time was seen for this operator") if on_gpu else reasons.why_no_speed(report)
         return text + _note(locale, f"{DASH}: {locale.message(why, markdown_code)}")

@@ -6,6 +6,7 @@ the numbers are those of the report.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from tracekit.messages import N_, Message
 from tracekit.report.i18n import Locale
 from tracekit.report.phase_view import passes_of, plain_name, row_of, side_by_side
 
+_NOISE = re.compile(r"^void |at::native::|\(anonymous namespace\)::")
 GPUS = 8
 NAME_WIDTH = 60
 
@@ -254,6 +256,11 @@ def per_pass_text(report: Report, locale: Locale, phase: str | None = None) -> s
         per_pass = locale._("per pass of {phase}").format(phase=plain_name(phase)) if phase else ""
         return f"{per_pass or locale._('per pass')} ({over_passes(report, locale, phase)})"
     return locale._("over the whole trace")
+
+
+def kernel_name(name: str) -> str:
+    """A kernel's name without what most of PyTorch's have in it and what tells none of them apart."""
+    return _NOISE.sub("", name)
 
 
 def sentence(text: str) -> str:

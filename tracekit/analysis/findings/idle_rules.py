@@ -57,9 +57,14 @@ def slow_launches(
             evidence=N_(
                 "{where} the GPU waits {idle} ms for launches and is busy for {busy} ms; "
                 "the CPU is then in code of {modules}",
-                modules=", ".join(
-                    f"{evidence.groups.names[label]} ({share * 100:.0f} %)" for label, share in worst
-                ),
+                modules=[
+                    N_(
+                        "{module} ({share} %)",
+                        module=evidence.groups.names[label],
+                        share=f"{share * 100:.0f}",
+                    )
+                    for label, share in worst
+                ],
                 **figures,
             )
             if worst
