@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -104,12 +105,35 @@ def test_capture_of_a_loop(
 
 def test_python(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(clone)
-    (example,) = [block for block in blocks("python") if "import tracekit" in block]
+    (example,) = [block for block in blocks("python") if "report.save" in block]
     names: dict[str, object] = {}
     exec(example, names)
     assert len(names["slowest"]) == 10  # type: ignore[arg-type]
     assert set(names["by_kind"].index) == {"attention", "mamba", "mlp"}  # type: ignore[attr-defined]
     assert (clone / "out" / "report.md").is_file()
+
+
+def test_costs_of_an_operator_of_one_s_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from tests.builder import TraceBuilder
+    from tracekit.cli import main
+
+    (example,) = [block for block in blocks("python") if "@register" in block]
+    (tmp_path / "costs.py").write_text(example)
+    builder = TraceBuilder().op("mylib::scaled_linear", 0, 10, [[5, 3], [7, 3], [7]], ["float"] * 3)
+    trace = builder.launch(1, 1).kernel(1, 20, 30).write(tmp_path / "t.json")
+    command = [
+        str(trace),
+        "-o",
+        str(tmp_path / "out"),
+        "--format",
+        "json",
+        "--costs",
+        str(tmp_path / "costs.py"),
+    ]
+    assert main(["analyze", *command]) == 0
+    (op,) = json.loads((tmp_path / "out" / "report.json").read_text())["ops"]
+    assert (op["matrix_flops"], op["vector_flops"]) == (2 * 5 * 3 * 7, 5 * 7)
+    assert op["bytes"] == 4 * (5 * 3 + 7 * 3 + 7 + 5 * 7)
 
 
 def test_links_and_pictures_exist() -> None:
