@@ -164,3 +164,36 @@ def test_passes_and_blocks(name: str, passes: int, blocks: list[tuple[str, int]]
     report = report_of(name)
     assert report.time.passes == passes
     assert Counter(row.kind for row in report.blocks) == dict(blocks)
+
+
+@every_trace
+def test_nothing_is_faster_than_the_device_unless_the_report_says_so(name: str) -> None:
+    report = report_of(name)
+    peak = max((report.device.peaks or {}).values(), default=float("inf"))
+    bandwidth = report.device.bandwidth_gbs or float("inf")
+    rows = [*report.ops, *report.modules, *report.types, *report.blocks]
+    rows += [part for block in report.blocks for part in block.parts]
+    said = {finding.id for finding in report.findings}
+    for row in rows:
+        assert (getattr(row, "tflops", None) or 0) < peak
+        if row.beats_bound:
+            assert row.bound_share is not None
+            assert "bound.beaten" in said or row.bound_share < 1.02
+        else:
+            assert (row.gbs or 0) <= bandwidth
+            assert (row.bound_share or 0) <= 1
+        assert (row.headroom_us or 0) >= 0
+
+
+@every_trace
+def test_nearly_all_time_of_ops_with_shapes_has_a_cost(name: str) -> None:
+    report = report_of(name)
+    covered = report.flops.covered_gpu_time_share
+    assert covered is None or covered >= 0.98
+    # What has no cost is listed, so that nothing is lost: with what has one it is all of the GPU time.
+    costed = sum(row.gpu_self_time_us for row in report.ops) - sum(
+        row.gpu_time_us for row in report.uncosted if row.op is not None
+    )
+    uncosted = sum(row.gpu_time_us for row in report.uncosted)
+    assert costed >= -0.01
+    assert costed + uncosted == close(report.accounting.gpu_time_us)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 torch = pytest.importorskip("torch", reason="models are run by torch")
-pytest.importorskip("transformers", reason="models are built by transformers")
+transformers = pytest.importorskip("transformers", reason="models are built by transformers")
 
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
@@ -243,3 +243,40 @@ def test_the_report_says_what_it_does_not_know(captured: Captured) -> None:
     text = render_markdown(captured.report, Locale("en"), pictures=False)
     assert not re.findall(r".*\b(?:None|nan|inf|null)\b.*", text)
     assert all(row.path in text for row in captured.report.blocks)
+
+
+# What transformers calls the same in every configuration, through the `attribute_map` of each class.
+NOT_USED = {
+    ("nemotron_h", "num_active_experts"): "its pattern has no layer of experts",
+    ("nemotron_h", "num_experts"): "its pattern has no layer of experts",
+}
+BY_STAGE = ("convnext",)  # sizes that differ by stage, which transformers has no common name for
+CARD_FIELDS = {
+    "hidden_size": ("hidden_size",),
+    "num_attention_heads": ("num_attention_heads",),
+    "num_key_value_heads": ("num_key_value_heads",),
+    "vocab_size": ("vocab_size",),
+    "num_active_experts": ("num_experts_per_tok",),
+    "num_experts": ("num_local_experts", "num_experts", "n_routed_experts"),
+}
+
+
+def test_the_card_is_that_of_the_configuration(captured: Captured) -> None:
+    values = dict(MODELS[captured.name])
+    config = transformers.CONFIG_MAPPING[values.pop("model_type")](**values).get_text_config()
+    card = captured.report.model
+    attends = any("attention" in row.kind or row.kind == "transformer" for row in captured.report.blocks)
+    compared = 0
+    for field, names in CARD_FIELDS.items():
+        wanted = next(
+            (value for name in names if isinstance(value := getattr(config, name, None), int)), None
+        )
+        if wanted is None or (field.endswith("heads") and not attends) or (captured.name, field) in NOT_USED:
+            continue
+        assert getattr(card, field) == wanted, field
+        compared += 1
+    assert compared >= 1 or captured.name in BY_STAGE
+    assert card.parameters == sum(
+        row.parameters or 0 for row in captured.report.modules if row.parent is None
+    )
+    assert card.num_blocks == len(captured.report.blocks)
