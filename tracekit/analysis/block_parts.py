@@ -13,7 +13,7 @@ import numpy as np
 
 from tracekit.analysis.module_totals import ModuleTotals, PerPass
 from tracekit.analysis.work import ModuleWork, Work
-from tracekit.attribution import NOBODY, Attribution, Block, Floats, Mask, sum_by
+from tracekit.attribution import NOBODY, Attribution, Block, Floats, Mask, is_within_same, sum_by
 from tracekit.trace import Ints
 
 PARTS = ("attention", "linear_attention", "mamba", "convolution", "mlp", "moe", "norm", "residual")
@@ -78,8 +78,8 @@ def parts_of_blocks(
     is_block, is_part = number_of[module] != NOBODY, part_of[module] != NOBODY
     parent, depth = tree.nesting.parent, tree.nesting.depth
     above = _nearest(is_block | is_part, parent, depth)
-    # The outermost part within the innermost block counts; blocks within blocks do not exist.
-    is_top_block = is_block & (_nearest(is_block, parent, depth) == NOBODY)
+    # The outermost part within the innermost block counts. What a block calls of another one is in both.
+    is_top_block = is_block & ~is_within_same(module, parent)
     is_top_part = is_part & ~is_block & (above != NOBODY)
     is_top_part[is_top_part] = is_block[above[is_top_part]]
     shape, passes = (len(blocks), len(PARTS)), len(attribution.passes)

@@ -95,7 +95,8 @@ def block_kind_rows(measured: Measured) -> tuple[BlockKindRow, ...]:
         for part in [*np.flatnonzero(called.any(axis=0)).tolist(), None]:
             at, of = np.nonzero(called if part is None else called & (np.arange(len(PARTS)) == part))
             name = None if part is None else PARTS[part]
-            members.append((stack, kind, name, np.array(numbers)[at] * len(PARTS) + of))
+            if len(at):
+                members.append((stack, kind, name, np.array(numbers)[at] * len(PARTS) + of))
     cells = np.concatenate([own for *_, own in members]) if members else np.zeros(0, np.int64)
     group = np.repeat(np.arange(len(members)), [len(own) for *_, own in members])
     figures = _figures(measured, cells, group, len(members))

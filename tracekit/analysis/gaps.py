@@ -47,6 +47,11 @@ class Gaps:
         return len(self.start)
 
     @property
+    def devices(self) -> int:
+        """How many devices wait, at least 1: what all of them lose is lost beside each other."""
+        return max(1, len(np.unique(self.device)))
+
+    @property
     def lost_to_launches(self) -> Ints:
         return np.asarray(self.end - self.start - self.lost_to_it, np.int64)
 

@@ -149,6 +149,7 @@ def flops_of(
         matrix_per_step=steps.matrix_flops,
         step_tflops=step.tflops,
         step_basis=step.basis,
+        costed_gpu_time_share=costs.covered_gpu_time / 1000 / time.gpu_time_us if time.gpu_time_us else None,
         causal_matrix=causal if causal != int(costs.matrix.sum()) else None,
         bound_us=bound / 1000 if bounded else None,
         bounded_gpu_time_us=bounded / 1000 if bounded else None,

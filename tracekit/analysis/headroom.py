@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,13 +12,17 @@ from tracekit.analysis.module_rows import Measured, median_us
 from tracekit.analysis.places import places
 from tracekit.analysis.roofline import roofline_fields
 from tracekit.analysis.schema import HeadroomRow
-from tracekit.attribution import Floats, sum_by
+from tracekit.analysis.work import Work
+from tracekit.attribution import NOBODY, Floats, sum_by
 
 
-def headroom_rows(measured: Measured, gaps: Gaps) -> tuple[HeadroomRow, ...]:
+def headroom_rows(
+    measured: Measured, gaps: Gaps, ops: Work, idle_us: Sequence[float]
+) -> tuple[HeadroomRow, ...]:
     """The places with most to win first; nothing for a device without figures, except what the host costs.
 
-    Per pass (median), or over the whole trace where it has no passes.
+    Per pass (median), or over the whole trace where it has no passes; `ops` has a row per op,
+    `idle_us` what the GPU is idle between the first and the last event of each pass.
     """
     tree, work, self_time = measured.attribution.tree, measured.work, measured.totals.gpu_self_time
     groups: dict[str, list[int]] = defaultdict(list)
@@ -53,17 +58,50 @@ def headroom_rows(measured: Measured, gaps: Gaps) -> tuple[HeadroomRow, ...]:
                 limited_by=roofline_fields(own, 0, 0, int(self_time[members].sum()))["limited_by"],
             )
         )
-    rows += _host(measured, gaps)
+    rows += _outside(measured, ops)
+    rows += _host(measured, gaps, idle_us)
     return tuple(sorted(rows, key=lambda row: -row.headroom_us))
 
 
-def _host(measured: Measured, gaps: Gaps) -> list[HeadroomRow]:
-    """What the GPU waits for launches, and after calls that waited for it."""
+def _outside(measured: Measured, ops: Work) -> list[HeadroomRow]:
+    """What is launched in no module's forward: the mean over passes, since not all of it is in one."""
+    attribution, rows = measured.attribution, []
+    if not measured.of_pass.all():
+        return []
+    outside = attribution.op_scope == NOBODY
+    backward = outside & (attribution.op_backward_scope != NOBODY)
+    passes = len(attribution.passes)
+    for kind, at in (("modules_backward", backward), ("outside_modules", outside & ~backward)):
+        own = ops.each(lambda column, at=at: column[at].sum(keepdims=True))  # type: ignore[misc]
+        bounded, bound = float(own.bounded_time[0]), float(own.bound[0])
+        if bounded:
+            headroom = max(0.0, bounded - bound) / 1000 / max(1, passes)
+            rows.append(
+                HeadroomRow(
+                    kind=kind,
+                    place="",
+                    type=None,
+                    modules=0,
+                    gpu_time_us=bounded / 1000 / max(1, passes),
+                    bound_us=bound / 1000 / max(1, passes),
+                    headroom_us=headroom,
+                    share=measured.share_of_wall(headroom) if passes else None,
+                    limited_by=roofline_fields(own, 0, 0, int(bounded))["limited_by"],
+                )
+            )
+    return rows
+
+
+def _host(measured: Measured, gaps: Gaps, idle_us: Sequence[float]) -> list[HeadroomRow]:
+    """What the GPU waits for launches, after calls that waited for it, and between queued kernels."""
     count = len(measured.attribution.passes)
     rows = []
-    for kind, lost in (("launches", gaps.lost_to_launches), ("synchronisation", gaps.lost_to_it)):
-        of_pass = sum_by(gaps.number, lost, count)[measured.of_pass]
-        idle = median_us(of_pass[np.newaxis, :])[0]
+    launches, synchronisation = (
+        sum_by(gaps.number, lost, count) / gaps.devices for lost in (gaps.lost_to_launches, gaps.lost_to_it)
+    )
+    queued = np.maximum(np.array(idle_us, np.float64) * 1000 - launches - synchronisation, 0)
+    for kind, of_pass in (("launches", launches), ("synchronisation", synchronisation), ("queued", queued)):
+        idle = median_us(of_pass[np.newaxis, measured.of_pass])[0]
         if idle:
             rows.append(
                 HeadroomRow(
@@ -75,7 +113,7 @@ def _host(measured: Measured, gaps: Gaps) -> list[HeadroomRow]:
                     bound_us=None,
                     headroom_us=idle,
                     share=measured.share_of_wall(idle),
-                    limited_by="host",
+                    limited_by="latency" if kind == "queued" else "host",
                 )
             )
     return rows

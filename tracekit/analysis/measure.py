@@ -98,7 +98,7 @@ def measure(
         types=module_rows.type_rows(measured, accounting, flops_of_kind, of_each_phase.types),
         blocks=block_rows.block_rows(measured, of_each_phase.blocks),
         block_kinds=block_rows.block_kind_rows(measured),
-        headroom=headroom_rows(measured, gaps),
+        headroom=headroom_rows(measured, gaps, work_of_op, [one.gpu_idle_us for one in passes]),
         kernels=work_rows.kernel_rows(trace),
         ops=op_rows(trace, attribution, costs, work_of_op, on_cpu),
         uncosted=uncosted_rows(trace, attribution, costs),

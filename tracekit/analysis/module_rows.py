@@ -39,7 +39,8 @@ class Measured:
         return [one if is_known else None for one, is_known in zip(headroom, known, strict=True)]
 
     def share_of_wall(self, us: float | None) -> float | None:
-        return us / self.wall_us if us is not None and self.wall_us else None
+        """At most 1: several devices, or streams, work beside each other."""
+        return min(1.0, us / self.wall_us) if us is not None and self.wall_us else None
 
 
 def module_rows(

@@ -128,7 +128,7 @@ def total_by_module(
         sums = np.bincount(cell, values[at].astype(np.float64), count * passes)
         return np.asarray(sums.reshape(count, passes), np.float64)
 
-    calls, slowest, median = calls_of(module, cpu, count)
+    calls, slowest, median = calls_of(module, cpu, count, ~top)
     return ModuleTotals(
         calls=calls,
         gpu_self_time=by_module(gpu_self, everywhere),
@@ -188,12 +188,15 @@ def total_by_label(totals: ModuleTotals, attribution: Attribution, label: Ints, 
     )
 
 
-def calls_of(module: Ints, cpu: Ints, count: int) -> tuple[Ints, Ints, PerPass]:
+def calls_of(module: Ints, cpu: Ints, count: int, within_itself: Mask) -> tuple[Ints, Ints, PerPass]:
     """Number of calls of each of `count` modules, and CPU time of the slowest and of the median call.
 
-    The times of a module without calls mean nothing.
+    The times of a module without calls mean nothing, and those of one that is called within itself are 0:
+    a call that holds others is no slow one. `within_itself`, per scope: it lies in one of its own module.
     """
     calls = np.bincount(module, minlength=count)
+    holds_itself = np.bincount(module, within_itself, count) > 0
+    cpu = np.where(holds_itself[module], 0, cpu)
     if not len(module):
         return calls, np.zeros(count, np.int64), np.zeros(count)
     order = np.lexsort((cpu, module))

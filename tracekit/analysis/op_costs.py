@@ -11,13 +11,14 @@ import numpy as np
 
 from tracekit.analysis.list_elements import element_bytes_of_lists
 from tracekit.attribution import NOBODY, Attribution, Floats, Mask, has_ancestor, sum_upwards
-from tracekit.costs import Collective, Cost, cost_of, has_formula, is_wrapper
+from tracekit.costs import Collective, Cost, cost_of, has_formula, is_partial, is_wrapper
 from tracekit.hardware import DeviceSpec, peak_for
 from tracekit.trace import GPU_KINDS, Ints, Signature, Trace
 
 # What cuBLAS, CUTLASS and cuDNN call kernels that round fp32 operands to TF32: "tf32" itself, and the
 # shapes of the TF32 instructions mma.m16n8k4 and m16n8k8 (s1688).
 TF32_KERNEL = re.compile(r"tf32|s1688(?!f16|bf16)", re.IGNORECASE)
+_LARGEST_SUM = 1 << 61
 # Copies between host and device, as CUPTI and roctracer name them: no memory of the device bounds them.
 _HOST_COPY = re.compile(r"HtoD|DtoH|HostToDevice|DeviceToHost", re.IGNORECASE)
 
@@ -43,6 +44,7 @@ class OpCosts:
     matrix_bound: Floats  # ns at peak FLOP/s, NaN where unknown
     compute_bound: Floats  # ns for all FLOPs, NaN where unknown
     over_network: Mask
+    partial: Mask  # of which only a part is known
     copies_to_host: Mask  # or from it
     covered_gpu_time: int  # ns launched inside a counted op that has shapes
     coverable_gpu_time: int  # ns launched inside any op that has shapes
@@ -66,6 +68,7 @@ def cost_ops(trace: Trace, attribution: Attribution, device: DeviceSpec | None) 
     variants, variant = np.unique(ops.signature * sizes + element_bytes, return_inverse=True)
     signature_of = [trace.signatures[code] for code in (variants // sizes).tolist()]
     costs = list(map(_cost, signature_of, (variants % sizes).tolist()))
+    _drop_what_overflows(costs, np.bincount(variant, minlength=len(costs)).tolist())
 
     def per_op(values: Callable[[Cost], int | None]) -> Ints:
         column = [0 if cost is None else values(cost) or 0 for cost in costs]
@@ -93,6 +96,12 @@ def cost_ops(trace: Trace, attribution: Attribution, device: DeviceSpec | None) 
     counted &= ~_given_up(trace.names, attribution, gpu_events)
     knows_bytes = counted & flag([cost is not None and cost.bytes is not None for cost in costs])
     over_network = counted & flag([cost is not None and cost.over_network for cost in costs])
+    partial = counted & flag(
+        [
+            cost is not None and (cost.partial or is_partial(signature.name, cost))
+            for cost, signature in zip(costs, signature_of, strict=True)
+        ]
+    )
     named = _named(TF32_KERNEL, trace)[events.name[launched]]
     uses_tf32 = with_nested(named) > 0
     is_copy = events.kind[launched] == GPU_KINDS.index("memcpy")
@@ -100,7 +109,7 @@ def cost_ops(trace: Trace, attribution: Attribution, device: DeviceSpec | None) 
 
     bounds = _bounds(costs, device)[:, uses_tf32.astype(np.int64), variant]
     matrix_bound, compute_bound, bound = np.where(counted, bounds, np.nan)
-    bound[over_network | copies_to_host] = np.nan
+    bound[over_network | copies_to_host | partial] = np.nan
 
     has_shape = flag([_has_shapes(signature) for signature in signature_of])
     within_shapes = has_shape | has_ancestor(has_shape, nesting.parent)
@@ -123,6 +132,7 @@ def cost_ops(trace: Trace, attribution: Attribution, device: DeviceSpec | None) 
         matrix_bound=matrix_bound,
         compute_bound=compute_bound,
         over_network=over_network,
+        partial=partial,
         copies_to_host=copies_to_host,
         covered_gpu_time=int(self_time[within_shapes & within_counted].sum()),
         coverable_gpu_time=int(self_time[within_shapes].sum()),
@@ -139,6 +149,18 @@ def _cost(signature: Signature, list_element_bytes: int) -> Cost | None:
         list_element_bytes or None,
         collective,
     )
+
+
+def _drop_what_overflows(costs: list[Cost | None], calls: Sequence[int]) -> None:
+    """Takes away the largest costs where the sums over all ops would not fit into 64 bits."""
+    for amount in ("matrix", "vector", "bytes"):
+        sums = [(getattr(cost, amount, 0) or 0) * n for cost, n in zip(costs, calls, strict=True)]
+        rest = sum(sums)
+        for number in sorted(range(len(sums)), key=lambda one: -sums[one]):
+            if rest < _LARGEST_SUM:
+                break
+            rest -= sums[number]
+            costs[number] = None
 
 
 def _causal(cost: Cost) -> int:
@@ -161,7 +183,8 @@ def _named(pattern: re.Pattern[str], trace: Trace) -> Mask:
 def _bounds(costs: Sequence[Cost | None], device: DeviceSpec | None) -> Floats:
     """[matrix FLOPs at peak / all FLOPs at peak / at least, without / with TF32, variant], in ns.
 
-    NaN where unknown. Vector FLOPs have the peak of the vector units in fp32, or in fp64 for such operands.
+    NaN where unknown. What a causal mask leaves out need not be computed. Vector FLOPs have the peak of the
+    vector units in fp32, or in fp64 for such operands.
     """
     bounds = np.full((3, 2, len(costs)), np.nan)
     for number, cost in enumerate(costs) if device else ():
@@ -173,8 +196,8 @@ def _bounds(costs: Sequence[Cost | None], device: DeviceSpec | None) -> Floats:
             peak = peak_for(device, cost.dtype, tensor_core_tf32=tf32) if cost.dtype else None
             if cost.matrix and not peak:
                 continue
-            matrix = cost.matrix / peak / 1e3 if peak else 0.0
-            compute = max(matrix, vector)
+            matrix, causal = (flops / peak / 1e3 if peak else 0.0 for flops in (cost.matrix, _causal(cost)))
+            compute = max(causal, vector)
             bounds[:2, int(tf32), number] = matrix, compute
             if device.bandwidth_gbs and cost.bytes is not None:
                 bounds[2, int(tf32), number] = max(compute, cost.bytes / device.bandwidth_gbs)

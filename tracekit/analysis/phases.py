@@ -15,7 +15,7 @@ from tracekit.analysis.captured import MOST_PHASES, Captured
 from tracekit.analysis.module_rows import median_over_passes, median_us, type_label
 from tracekit.analysis.module_totals import ModuleTotals, PerPass, calls_of
 from tracekit.analysis.schema import BlockPhase, ModulePhase, Pass, TypePhase
-from tracekit.attribution import NOBODY, Attribution, Block, Mask, Passes
+from tracekit.attribution import NOBODY, Attribution, Block, Mask, Passes, is_within_same
 from tracekit.trace import Ints, Trace
 
 
@@ -84,7 +84,8 @@ def _calls_within(attribution: Attribution, passes: Mask) -> tuple[Ints, Ints, P
     within = number != NOBODY
     within[within] = passes[number[within]]
     duration = tree.scopes.end - tree.scopes.start
-    return calls_of(tree.module[within], duration[within], len(tree.modules))
+    within_itself = is_within_same(tree.module, tree.nesting.parent)[within]
+    return calls_of(tree.module[within], duration[within], len(tree.modules), within_itself)
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,13 @@ def roofline_fields(
     knows = matrix_flops is not None
     vector = int(work.vector[index])
     flops = (matrix_flops or 0) + vector
-    known_bytes = knows and (traffic > 0 or not work.unsized[index])
+    sent = float(work.sent[index])
+    known_bytes = knows and (traffic > 0 or not (work.unsized[index] or sent))
     moved, moving_time = float(work.moved[index]), float(work.moving_time[index])
     return {
         "vector_flops": vector if knows else None,
         "bytes": int(traffic) if known_bytes else None,
+        "network_bytes": int(sent) if knows and sent else None,
         "gbs": moved / moving_time if moving_time and moved else None,
         "arithmetic_intensity": flops / traffic if known_bytes and traffic else None,
         "bound_us": bound / 1000 if bounded else None,

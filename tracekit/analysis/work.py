@@ -17,9 +17,11 @@ from tracekit.attribution import NOBODY, Attribution, Floats, Mask, is_within_sa
 from tracekit.trace import Ints
 
 # A kernel that takes less than this, ns, and stays below half of what the device could do, is too small to
-# fill it: launching, filling and draining a grid takes some microseconds, whatever it computes.
+# fill it: launching, filling and draining a grid takes some microseconds, whatever it computes. One that
+# stays below a tenth does not fill it either, however long it takes: it waits for neither FLOPs nor bytes.
 SMALL_KERNEL_NS = 10_000
 SMALL_KERNEL_SHARE = 0.5
+UNFILLED_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,9 @@ class Work:
     bounded_time: Floats  # GPU time of what has a bound
     compute: Floats  # bounded time that FLOPs limit,
     memory: Floats  # … that bytes limit,
-    latency: Floats  # … of kernels too small for either;
-    network: Floats  # GPU time of collectives,
+    latency: Floats  # … of kernels that do not fill the device;
+    sent: Floats  # bytes of collectives, and …
+    network: Floats  # … their GPU time,
     transfer: Floats  # … of copies between host and device
     idle: Floats  # the GPU waits for the host in the scope
 
@@ -54,8 +57,9 @@ def work_of_ops(costs: OpCosts) -> Work:
     bounded = launched & np.isfinite(costs.bound)
     bound = np.where(bounded, costs.bound, 0.0)
     is_small = (time < SMALL_KERNEL_NS * costs.gpu_events) & (bound < SMALL_KERNEL_SHARE * time)
+    is_small |= bound < UNFILLED_SHARE * time
     computes = costs.compute_bound >= costs.bound
-    moves = launched & costs.knows_bytes & ~costs.over_network & ~costs.copies_to_host
+    moves = launched & costs.knows_bytes & ~costs.over_network & ~costs.copies_to_host & ~costs.partial
 
     def where(mask: Mask, values: Floats = time) -> Floats:
         return np.where(mask, values, 0.0)
@@ -63,6 +67,7 @@ def work_of_ops(costs: OpCosts) -> Work:
     return Work(
         vector=costs.vector.astype(np.float64),
         bytes=where(~costs.over_network, costs.bytes.astype(np.float64)),
+        sent=where(costs.over_network, costs.bytes.astype(np.float64)),
         unsized=where(costs.counted & ~costs.knows_bytes, np.ones(len(time))),
         moved=where(moves, costs.bytes.astype(np.float64)),
         moving_time=where(moves),

@@ -17,6 +17,7 @@ from tracekit.costs.registry import (
     has_formula,
     is_wrapper,
     register,
+    restored,
 )
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "load_file",
     "load_packages",
     "register",
+    "restored",
 ]

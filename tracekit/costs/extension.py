@@ -19,17 +19,25 @@ GROUP = "tracekit.costs"
 def load_file(path: str | Path) -> None:
     """Runs a Python file that registers formulas. Raises `UserError` where it cannot be read or fails."""
     path = Path(path)
-    if not path.is_file():
+    try:
+        is_file, exists = path.is_file(), path.exists()
+    except (OSError, ValueError):
+        is_file = exists = False
+    if not exists:
         raise UserError(N_("--costs {path}: no such file", path=str(path)))
+    if not is_file:
+        raise UserError(N_("--costs {path}: is no regular file", path=str(path)))
     try:
         runpy.run_path(str(path), run_name="tracekit_costs")
-    except (Exception, SystemExit) as error:
+    except (KeyboardInterrupt, MemoryError):
+        raise
+    except BaseException as error:
         raise UserError(
             N_(
                 "--costs {path}: running it failed ({kind}: {error})",
                 path=str(path),
                 kind=type(error).__name__,
-                error=str(error),
+                error=_said(error),
             )
         ) from error
 
@@ -41,13 +49,23 @@ def load_packages() -> tuple[Message, ...]:
     for point in entry_points(group=GROUP):
         try:
             point.load()
-        except (Exception, SystemExit) as error:
+        except (KeyboardInterrupt, MemoryError):
+            raise
+        except BaseException as error:
             failed.append(
                 N_(
                     "cost formulas of {package} could not be loaded ({kind}: {error})",
                     package=point.value,
                     kind=type(error).__name__,
-                    error=str(error),
+                    error=_said(error),
                 )
             )
     return tuple(failed)
+
+
+def _said(error: BaseException) -> str:
+    """What an exception says, whatever its class does."""
+    try:
+        return str(error)
+    except Exception:
+        return type(error).__name__

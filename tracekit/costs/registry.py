@@ -5,7 +5,9 @@ It knows nothing of traces, modules or devices. Users add their own with `regist
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from math import prod
@@ -148,6 +150,7 @@ class Cost:
     function (exp, log, sqrt, rsqrt, tanh, erf, sigmoid), as XLA's HloCostAnalysis counts; moving or casting
     an element is none. `causal_matrix`: what a causal mask leaves of `matrix`, None where there is no mask.
     `over_network`: the bytes are those that one device sends, and no memory bandwidth bounds them.
+    `partial`: only a part of what the op does is proven by what was recorded, so that it has no bound.
     """
 
     matrix: int = 0
@@ -156,6 +159,7 @@ class Cost:
     vector: int = 0
     causal_matrix: int | None = None
     over_network: bool = False
+    partial: bool = False
 
 
 Formula: TypeAlias = Callable[[Call], Cost]
@@ -217,20 +221,39 @@ def cost_of(
     entry = _entries.get(name) or _entry_by_prefix(name)
     if entry is None or not (shapes or collective):
         return None
-    call = Call(name, _decode(shapes), _decode(dtypes), _texts(concrete), list_element_bytes, collective)
+    call = Call(name, _decode(shapes), _texts(dtypes), _texts(concrete), list_element_bytes, collective)
     try:
-        cost = entry.formula(call)
-    except Exception:  # whatever a formula of a user's does with inputs that it did not foresee
+        return _checked(entry.formula(call))
+    except (KeyboardInterrupt, MemoryError):
+        raise
+    except BaseException:  # whatever a formula of a user's does with inputs that it did not foresee
         return None
-    return cost if _is_sane(cost) else None
 
 
-def _is_sane(cost: object) -> bool:
-    """Whether it is a cost whose numbers are counts that no sum of some thousand overflows."""
-    if not isinstance(cost, Cost):
-        return False
-    known = (cost.matrix, cost.vector, cost.bytes or 0, cost.causal_matrix or 0)
-    return all(isinstance(count, int) and 0 <= count <= LARGEST_COUNT for count in known)
+def _checked(cost: object) -> Cost | None:
+    """The cost with plain numbers; None where it is none, or has what no cost can have."""
+    if not isinstance(cost, Cost) or not isinstance(cost.dtype, str | None):
+        return None
+    matrix, vector = operator.index(cost.matrix), operator.index(cost.vector)
+    size = None if cost.bytes is None else operator.index(cost.bytes)
+    causal = None if cost.causal_matrix is None else operator.index(cost.causal_matrix)
+    if not all(0 <= count <= LARGEST_COUNT for count in (matrix, vector, size or 0, causal or 0)):
+        return None
+    if causal is not None and causal > matrix:
+        return None
+    return Cost(matrix, size, cost.dtype, vector, causal, cost.over_network is True, cost.partial is True)
+
+
+@contextmanager
+def restored() -> Iterator[None]:
+    """Leaves the registry as it was: for formulas that are of one analysis only."""
+    entries, prefixes = dict(_entries), dict(_prefixes)
+    try:
+        yield
+    finally:
+        for registered, kept in ((_entries, entries), (_prefixes, prefixes)):
+            registered.clear()
+            registered.update(kept)
 
 
 @cache
@@ -243,7 +266,7 @@ def _decode(text: bytes) -> tuple[Any, ...]:
         return ()
     try:
         return _decoder().decode(text)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ()
 
 

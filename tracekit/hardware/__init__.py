@@ -58,6 +58,7 @@ _DTYPES = {
     "quint8": "int8",
     "float4_e2m1fn_x2": "fp4",
 }
+LEAST_FIGURE, LARGEST_FIGURE = 1e-3, 1e6  # TFLOP/s and GB/s that a device may have
 _MARKETING = "tesla|geforce|instinct|rtx|gpu"
 
 
@@ -113,10 +114,21 @@ def with_overrides(
 
     `peak_tflops` (dense TFLOP/s) replaces the peak of every dtype, also of those that the device lacks:
     whoever gives it knows which dtype the model runs in. `bandwidth_gbs` is in GB/s. For an unknown device
-    (None) the result has an empty name and kind and only the figures given.
+    (None) the result has an empty name and kind and only the figures given. Raises `UserError` for figures
+    that no device has.
     """
     if peak_tflops is None and bandwidth_gbs is None:
         return spec
+    for figure in (peak_tflops, bandwidth_gbs):
+        if figure is not None and not LEAST_FIGURE <= figure <= LARGEST_FIGURE:
+            raise UserError(
+                N_(
+                    "peak and bandwidth are numbers from {least} to {most}, not {figure}",
+                    least=f"{LEAST_FIGURE:g}",
+                    most=f"{LARGEST_FIGURE:.0f}",
+                    figure=str(figure),
+                )
+            )
     base = spec or DeviceSpec(name="", kind="", peaks={}, bandwidth_gbs=None, source="")
     given = [
         f"--peak-tflops {peak_tflops:g}" if peak_tflops is not None else "",

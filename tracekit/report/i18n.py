@@ -27,7 +27,8 @@ LOCALE_DIRECTORY = Path(__file__).with_name("locale")
 LANGUAGES = ("en", "ru")
 
 _QUOTED_FIELD = re.compile(r"`(\{[^{}]*\})`")
-_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_NUMBER = re.compile(r"-?\d+(,\d{3})*(\.\d+)?")
+HUGE = 1e21
 _SCALES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -73,7 +74,8 @@ class Locale:
             return self.message(value, quote)
         if isinstance(value, str):
             if _NUMBER.fullmatch(value):
-                return value.replace(".", self.decimal_symbol)
+                symbols = {".": self.decimal_symbol, ",": self.group_symbol}
+                return "".join(symbols.get(c, c) for c in value)
             return quote(value) if quote is not None else clean(value)
         if isinstance(value, list | tuple):
             return ", ".join(str(self._value(item, quote)) for item in value)
@@ -81,7 +83,13 @@ class Locale:
 
     def count(self, value: int | None) -> str:
         """`8,298,823,680`, in Russian with no-break spaces."""
-        return DASH if value is None else str(numbers.format_decimal(value, "#,##0", self._babel))
+        if value is None:
+            return DASH
+        return self._huge(value) or str(numbers.format_decimal(value, "#,##0", self._babel))
+
+    def _huge(self, value: float) -> str:
+        """What no decimal arithmetic formats, and nobody reads; empty for other numbers."""
+        return f"{value:.3g}".replace(".", self.decimal_symbol) if abs(value) >= HUGE else ""
 
     def fixed(self, value: float | None, digits: int = 2) -> str:
         """`value` with `digits` decimals, or more where less than two significant digits would be left."""
@@ -89,6 +97,8 @@ class Locale:
             return DASH
         if value == 0:
             return "0"
+        if huge := self._huge(value):
+            return huge
         if abs(value) < 10.0 ** (1 - digits):
             digits = 1 - math.floor(math.log10(abs(value)))
         pattern = "#,##0." + "0" * digits if digits else "#,##0"

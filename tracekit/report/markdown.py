@@ -267,6 +267,11 @@ class _Facts:
             yield _("Achieved by matrix operators while they run on the GPU"), self._achieved()
             if flops.matrix is not None and flops.covered_gpu_time_share is not None:
                 covered = locale.percent(flops.covered_gpu_time_share)
+                if flops.costed_gpu_time_share is not None:
+                    whole = locale.percent(flops.costed_gpu_time_share)
+                    covered = _("{share} of that with shapes, {whole} of all GPU time").format(
+                        share=covered, whole=whole
+                    )
                 yield _("Share of the GPU time of operators whose cost is known"), covered
             if flops.causal_matrix is not None:
                 yield (
@@ -274,7 +279,7 @@ class _Facts:
                     locale.flops(flops.causal_matrix),
                 )
             if bound := view.bound_of_a_pass(report, locale):
-                yield _("Bound of a pass"), bound
+                yield _("Bound of a pass") if report.time.passes else _("Bound of the whole trace"), bound
         else:
             yield _("Device"), f"{_('CPU')} ({self._text(reasons.why_no_gpu())})"
         facts = [

@@ -22,6 +22,7 @@ SHAPES_WIDTH = 48
 WAITS = {
     "launches": N_("the GPU waits for launches"),
     "synchronisation": N_("the GPU waits after a synchronisation"),
+    "queued": N_("between kernels that are queued"),
 }
 REASONS = {
     "launched_before_trace": N_("launched before the trace began"),
@@ -52,7 +53,7 @@ def headroom(report: Report, locale: Locale, top: int) -> str:
         [
             _place(locale, row),
             locale.count(row.modules) if row.kind == "modules" else DASH,
-            locale.milliseconds(row.gpu_time_us) if row.kind == "modules" else DASH,
+            DASH if row.kind in WAITS else locale.milliseconds(row.gpu_time_us),
             locale.milliseconds(row.bound_us),
             locale.milliseconds(row.headroom_us),
             locale.percent(row.share),
@@ -62,7 +63,7 @@ def headroom(report: Report, locale: Locale, top: int) -> str:
     ]
     notes = [_("self time, {basis}").format(basis=view.per_pass_text(report, locale))]
     notes.append(
-        _("bound: the least that FLOPs and bytes of its operators take on this device; no code reaches it")
+        _("bound: the least that FLOPs and bytes of these operators, as they are, take on this device")
     )
     notes.append(_("operators that are fused move fewer bytes, so that fusing can win more than this"))
     rest = len(report.headroom) - len(rows)
@@ -73,7 +74,7 @@ def headroom(report: Report, locale: Locale, top: int) -> str:
 
 def _place(locale: Locale, row: HeadroomRow) -> str:
     if row.kind != "modules":
-        return f"({locale.message(WAITS[row.kind])})"
+        return f"({locale.message((WAITS | view.KIND_LABELS)[row.kind])})"
     if not row.place:
         return f"({locale._('the whole model')})"
     return markdown_cell_code(elide(clean(row.place), NAME_WIDTH))

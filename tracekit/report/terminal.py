@@ -130,7 +130,7 @@ def _headline(report: Report, locale: Locale) -> Iterable[tuple[str, str]]:
             )
         yield _("Achieved"), of_passes(lambda one: locale.flops_rate(one.headline_tflops)) + share
     if bound := view.bound_of_a_pass(report, locale):
-        yield _("Bound of a pass"), bound
+        yield _("Bound of a pass") if time.passes else _("Bound of the whole trace"), bound
     if any(one.tokens_per_second is not None for one in figures):
         yield _("Tokens per second"), of_passes(lambda one: locale.fixed(one.tokens_per_second, 1))
     step = time.step_latency_us or time.step_wall_us

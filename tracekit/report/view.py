@@ -271,7 +271,7 @@ def sentence(text: str) -> str:
 LIMITS = {
     "compute": N_("compute"),
     "memory": N_("memory"),
-    "latency": N_("latency (small kernels)"),
+    "latency": N_("latency (device not filled)"),
     "host": N_("host (GPU waits)"),
     "network": N_("network"),
     "transfer": N_("copies to or from the host"),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tests.analysis.findings.timeline import B, Timeline
 from tracekit.analysis import analyze
 
@@ -71,8 +69,11 @@ def slow_first_call(in_pass: bool) -> Timeline:
 
 
 def test_a_first_call_within_the_passes_has_a_gain(tmp_path: Path) -> None:
-    (found,) = slow_first_call(in_pass=True).findings(tmp_path, "module.slow_call")
-    assert found.gain_us == pytest.approx(20_000 / 4)
+    """Of four passes the first takes 20 ms longer: a gain of the pass, unless that is named as an outlier."""
+    line = slow_first_call(in_pass=True)
+    (found,) = line.findings(tmp_path, "module.slow_call")
+    assert len(line.findings(tmp_path, "pass.outlier")) == 1
+    assert found.gain_us is None
 
 
 def test_one_before_the_passes_has_none(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from tracekit.analysis.findings.copy_rules import undone_casts
 from tracekit.analysis.findings.evidence import Evidence
 from tracekit.analysis.findings.gemm_rules import Gemms, fp32_gemms, misaligned_gemms, tiny_gemms
 from tracekit.analysis.findings.idle_rules import slow_launches, synchronisations
+from tracekit.analysis.findings.network_rules import network_time
+from tracekit.analysis.findings.speed_rules import behind_their_like
 from tracekit.analysis.schema import Finding, Report
 from tracekit.analysis.work_rows import are_of_several_kinds
 from tracekit.messages import N_, Message
@@ -40,11 +42,13 @@ def find(
     passes, accounting, flops = report.passes, report.accounting, report.flops
     known_flops = [one.matrix_flops for one in passes if one.matrix_flops is not None]
     mixed = are_of_several_kinds((one.phase for one in passes), known_flops)
+    outliers = [one.index for one in passes if one.outlier]
     found = [
         *trace_rules.early_end(report.capture),
         *(pass_rules.several_kinds(known_flops) if mixed else ()),
         *pass_rules.outlier_passes(passes),
-        *(() if mixed else pass_rules.slow_calls(report.modules, evidence)),
+        *pass_rules.late_starts(passes),
+        *(() if mixed else pass_rules.slow_calls(report.modules, evidence, outliers)),
         *trace_rules.damage(report.trace),
         *trace_rules.what_the_trace_lacks(report.trace, accounting, flops),
         *trace_rules.no_latency(report.time.latency_us, len(passes), accounting),
@@ -59,7 +63,15 @@ def find(
     if evidence is not None:
         found.extend(trace_rules.outside_modules(evidence, report.trace, accounting))
         found.extend(_capped(_in_the_trace(evidence, report)))
+        found = [_within_a_pass(one, evidence.wall_us) for one in found]
     return tuple(sorted(found, key=_worst_first))
+
+
+def _within_a_pass(finding: Finding, wall_us: float) -> Finding:
+    """Nothing can win more than a pass takes."""
+    if finding.gain_us is None or not wall_us or finding.gain_us <= wall_us:
+        return finding
+    return msgspec.structs.replace(finding, gain_us=wall_us)
 
 
 def _in_the_trace(evidence: Evidence, report: Report) -> Iterator[Finding]:
@@ -78,6 +90,8 @@ def _in_the_trace(evidence: Evidence, report: Report) -> Iterator[Finding]:
     yield from tiny_gemms(evidence, gemms)
     yield from elementwise_chains(evidence, {at for call in attention for at in call.inner})
     yield from undone_casts(evidence)
+    yield from network_time(evidence)
+    yield from behind_their_like(evidence, report)
 
 
 def _capped(findings: Iterable[Finding]) -> Iterator[Finding]:

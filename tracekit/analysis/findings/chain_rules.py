@@ -20,6 +20,8 @@ from tracekit.messages import N_
 SHORTEST_CHAIN = 2
 # So many ops that come again are the same work on another tensor; fewer may well be one expression.
 SHORTEST_REPETITION = 3
+# No kernel fuses more; what follows is a chain of its own.
+LONGEST_CHAIN = 128
 
 
 class Chain(NamedTuple):
@@ -73,7 +75,8 @@ def elementwise_chains(evidence: Evidence, taken: Collection[int] = ()) -> Itera
             total.scopes.add(int(work.scope[first]))
             if bandwidth:  # bytes ÷ (GB/s) is ns
                 left = (chain.traffic - chain.saved) / bandwidth
-                total.gain += max(0.0, min(chain.saved / bandwidth, time - left))
+                # The fused kernel moves what is left as fast as these kernels move what they do.
+                total.gain += max(0.0, min(time * chain.saved / max(1, chain.traffic), time - left))
             if len(chain.joined) > len(total.longest):
                 total.longest = tuple(
                     short_name(evidence.trace.signatures[codes[position]].name) for position in chain.joined
@@ -116,7 +119,7 @@ def _chains(run: Sequence[Operands | None], names: Sequence[str]) -> tuple[Chain
     found = []
     start = 0
     while start < len(run):
-        size = _before_repetition(names[start:])
+        size = _before_repetition(names[start : start + LONGEST_CHAIN])
         chain = _chain([one for one in run[start : start + size] if one is not None])
         if len(chain.joined) >= SHORTEST_CHAIN:
             found.append(Chain(tuple(start + at for at in chain.joined), chain.traffic, chain.saved))

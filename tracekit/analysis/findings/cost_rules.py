@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from tracekit.analysis.findings.figures import megabytes, ms, percent
-from tracekit.analysis.schema import Finding, OpRow, Report
+from tracekit.analysis.schema import Finding, OpRow, Report, UncostedRow
 from tracekit.costs import Cost, is_partial
 from tracekit.messages import N_, Message
 
 # From this share of the GPU time of ops with shapes on, what has no cost is worth a formula.
 LEAST_UNKNOWN_SHARE = 0.02
+# From this share of the GPU time on, what no op with shapes launched is worth a word.
+LEAST_HIDDEN_SHARE = 0.1
+LONGEST_NAME = 60
 # By how much a bound is beaten before it is said: clocks of a trace have a resolution too.
 TOLERANCE = 1.02
 MOST_NAMED = 3
@@ -28,25 +31,47 @@ def not_loaded(reasons: Sequence[Message]) -> Iterator[Finding]:
 
 
 def unknown_costs(report: Report) -> Iterator[Finding]:
-    """Ops with shapes and without a cost."""
+    """Ops with shapes and without a cost; and what was launched by no op, or by one without shapes."""
     covered = report.flops.covered_gpu_time_share
-    if covered is None or 1 - covered < LEAST_UNKNOWN_SHARE:
-        return
-    by_op: dict[str, float] = defaultdict(float)
+    if covered is not None and 1 - covered >= LEAST_UNKNOWN_SHARE:
+        names = _worst(report, ("no_formula", "formula_lacks_inputs"), lambda row: row.op)
+        yield Finding(
+            id="costs.unknown",
+            severity="low",
+            evidence=N_(
+                "{share} % of the GPU time of operators with shapes has no known cost, most of it of {names}",
+                share=percent(1 - covered),
+                names=names,
+            ),
+            advice=N_("give them a formula: tracekit.costs.register, in a file for --costs"),
+        )
+    hidden = ("no_op", "no_shapes")
+    launched_us = report.accounting.gpu_time_us - report.accounting.launched_before_trace.us
+    time_us = sum(row.gpu_time_us for row in report.uncosted if row.reason in hidden)
+    if covered is not None and time_us >= LEAST_HIDDEN_SHARE * launched_us:
+        yield Finding(
+            id="costs.hidden",
+            severity="low",
+            evidence=N_(
+                "{share} % of the GPU time is of kernels that no operator with shapes launched, "
+                "most of it of {names}",
+                share=percent(time_us / launched_us),
+                names=_worst(report, hidden, lambda row: row.kernel),
+            ),
+            advice=N_(
+                "custom kernels without an operator, CUDA graphs and compiled regions hide what they "
+                "compute: capture them eagerly for FLOPs and bounds"
+            ),
+        )
+
+
+def _worst(report: Report, reasons: Sequence[str], name: Callable[[UncostedRow], str | None]) -> list[str]:
+    """The names with most GPU time without a cost for one of these reasons, shortened."""
+    times: dict[str, float] = defaultdict(float)
     for row in report.uncosted:
-        if row.op is not None and row.reason in ("no_formula", "formula_lacks_inputs"):
-            by_op[row.op] += row.gpu_time_us
-    worst = sorted(by_op, key=lambda name: -by_op[name])[:MOST_NAMED]
-    yield Finding(
-        id="costs.unknown",
-        severity="low",
-        evidence=N_(
-            "{share} % of the GPU time of operators with shapes has no known cost, most of it of {names}",
-            share=percent(1 - covered),
-            names=worst,
-        ),
-        advice=N_("give them a formula: tracekit.costs.register, in a file for --costs"),
-    )
+        if row.reason in reasons and (text := name(row)):
+            times[text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}…"] += row.gpu_time_us
+    return sorted(times, key=lambda text: -times[text])[:MOST_NAMED]
 
 
 def unknown_lengths(report: Report) -> Iterator[Finding]:
@@ -65,7 +90,7 @@ def unknown_lengths(report: Report) -> Iterator[Finding]:
                 names=list(dict.fromkeys(row.name for row in own))[:MOST_NAMED],
                 time=ms(sum(row.gpu_time_us for row in own)),
             ),
-            advice=N_("its FLOPs are in no sum here, and its bound counts the bytes that are certain"),
+            advice=N_("its FLOPs are in no sum here, and it has no bound"),
         )
 
 

@@ -10,7 +10,7 @@ def ms(us: float) -> str:
 
 def number(value: float) -> str:
     """A count, which per pass need not be whole."""
-    return f"{value:.0f}" if value >= 100 or value == round(value) else f"{value:.3g}"
+    return f"{value:,.0f}" if value >= 100 or value == round(value) else f"{value:.3g}"
 
 
 def percent(share: float) -> str:

@@ -148,7 +148,8 @@ def fp32_gemms(evidence: Evidence, gemms: Gemms) -> Iterator[Finding]:
     is_fp32 = np.array([dtype_key(one.dtype) == "fp32" for one in gemms.gemm], np.bool_)
     at = np.flatnonzero(is_fp32 & ~gemms.launched_kernel(TF32_KERNEL))
     time = int(gemms.time[at].sum())
-    if not time or evidence.per_pass_us(time) < LEAST_TIME_SHARE * evidence.gpu_time_us:
+    whole = evidence.gpu_time_us
+    if not time or not whole or evidence.per_pass_us(time) < LEAST_TIME_SHARE * whole:
         return
     bandwidth = evidence.device.bandwidth_gbs if evidence.device else None
     traffic = np.where(evidence.costs.knows_bytes, evidence.costs.bytes, 0)[gemms.op[at]]
@@ -194,16 +195,19 @@ def misaligned_gemms(evidence: Evidence, gemms: Gemms) -> Iterator[Finding]:
         else:
             aligned[one.dtype].append((one.flops, one.flops / time))
     kernel = gemms.launched_kernel(_ALIGNED_TO)
+    rates: dict[tuple[str, int], float | None] = {}
     for (group, dtype, n, k), positions in groups.items():
         time = int(gemms.time[positions].sum())
         if evidence.per_pass_us(time) < LEAST_TIME_SHARE * evidence.gpu_time_us:
             continue
         gain, compared = 0.0, True
         for position in positions:
-            rate = _rate_of_similar(gemms.gemm[position].flops, aligned[dtype])
-            own = float(gemms.time[position])
+            flops, own = gemms.gemm[position].flops, float(gemms.time[position])
+            if (dtype, flops) not in rates:
+                rates[dtype, flops] = _rate_of_similar(flops, aligned[dtype])
+            rate = rates[dtype, flops]
             compared &= rate is not None
-            gain += max(0.0, own - gemms.gemm[position].flops / rate) if rate else 0.0
+            gain += max(0.0, own - flops / rate) if rate else 0.0
         gain_us = evidence.per_pass_us(gain)
         if compared and not evidence.matters(gain_us):
             continue
@@ -332,7 +336,8 @@ def _on_one_input(
         if run and run[-1] != at:
             yield run
             run = []
-        run = [*run, at + 1] if run else [at, at + 1]
+        run = run or [at]
+        run.append(at + 1)
     if run:
         yield run
 

@@ -18,6 +18,9 @@ from tracekit.trace import Intervals, Ints
 # How many modules a finding names, and the least share of the idle time of one that it names.
 MOST_NAMED = 3
 LEAST_NAMED_SHARE = 0.05
+# Gaps are those of an empty queue where nearly all of their time lies in the first part of a pass.
+START_SHARE = 0.2
+NEARLY_ALL = 0.9
 
 
 def slow_launches(
@@ -29,7 +32,7 @@ def slow_launches(
     is busy is all that it can wait then: the profiler slows launches down.
     """
     gaps = evidence.gaps
-    of_pass = np.bincount(gaps.number, gaps.lost_to_launches, len(passes)) if len(passes) else np.zeros(0)
+    of_pass = np.bincount(gaps.number, gaps.lost_to_launches / gaps.devices, len(passes))
     several = len({one.phase for one in passes}) > 1
     for phase in dict.fromkeys(one.phase for one in passes):
         own = [one for one in passes if one.phase == phase and one.kernels > 1]
@@ -40,9 +43,10 @@ def slow_launches(
         busy = _mean([one.gpu_busy_us for one in own])
         idle = _mean([float(of_pass[one.index]) / 1000 for one in own])
         gain = min(idle, max(0.0, latencies_us[phase] - busy)) if phase in latencies_us else idle
-        if gain < MEDIUM_SHARE * wall:
+        if not gain or gain < MEDIUM_SHARE * wall:
             continue
         within = np.isin(gaps.number, [one.index for one in own])
+        at_start = _is_at_the_start(evidence, within)
         worst = _worst_modules(evidence, within)
         figures = {
             "where": N_("within a pass of {phase} under the profiler", phase=phase)
@@ -53,7 +57,7 @@ def slow_launches(
         }
         yield Finding(
             id="gpu.idle",
-            severity="high" if gain >= HIGH_SHARE * wall else "medium",
+            severity="note" if at_start else "high" if gain >= HIGH_SHARE * wall else "medium",
             evidence=N_(
                 "{where} the GPU waits {idle} ms for launches and is busy for {busy} ms; "
                 "the CPU is then in code of {modules}",
@@ -70,8 +74,23 @@ def slow_launches(
             if worst
             else N_("{where} the GPU waits {idle} ms for launches and is busy for {busy} ms", **figures),
             gain_us=gain,
-            advice=N_("launches cannot keep up: use larger batches, CUDA graphs or torch.compile"),
+            advice=N_(
+                "it waits at the start of a pass only, after which launches are ahead: "
+                "queue the next pass before the last one ends"
+            )
+            if at_start
+            else N_("launches cannot keep up: use larger batches, CUDA graphs or torch.compile"),
         )
+
+
+def _is_at_the_start(evidence: Evidence, within: Mask) -> bool:
+    """Whether nearly all of these gaps lie at the start of their passes: the queue was empty, then fills."""
+    gaps, passes = evidence.gaps, evidence.attribution.passes.scopes
+    number = gaps.number[within]
+    wall = evidence.wall_us * 1000
+    early = gaps.end[within] - passes.start[number] <= START_SHARE * wall
+    lost = gaps.lost_to_launches[within]
+    return bool(lost[early].sum() >= NEARLY_ALL * lost.sum())
 
 
 def _worst_modules(evidence: Evidence, within: Mask) -> list[tuple[int, float]]:
@@ -125,7 +144,7 @@ def synchronisations(evidence: Evidence) -> Iterator[Finding]:
             module=evidence.module_of(group, scope[positions].tolist()),
             evidence=N_(
                 "{op} waits for the GPU in {call}: {count} a pass, {wait} µs; "
-                "afterwards the GPU has nothing to do for {idle} µs more than without it",
+                "because of that the GPU has nothing to do for {idle} µs",
                 op=evidence.trace.names[op_code],
                 call=evidence.trace.names[call],
                 count=number(len(positions) / evidence.passes),

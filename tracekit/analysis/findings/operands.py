@@ -18,6 +18,8 @@ import msgspec
 from tracekit.costs.registry import DTYPE_BYTES
 from tracekit.trace import Signature
 
+# A shape with more elements is that of no tensor.
+MOST_ELEMENTS = 1 << 45
 _COMPARISONS = frozenset(
     ["eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_not", "isnan", "isinf"]
 )
@@ -199,7 +201,11 @@ def _is_list(value: Any) -> TypeGuard[list[Any]]:
 
 
 def _is_shape(value: Any) -> bool:
-    return _is_list(value) and all(type(size) is int and 0 <= size < 1 << 40 for size in value)
+    return (
+        _is_list(value)
+        and all(type(size) is int and 0 <= size < MOST_ELEMENTS for size in value)
+        and prod(value) < MOST_ELEMENTS
+    )
 
 
 def _decoded(text: bytes) -> Sequence[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ from tracekit.messages import N_
 # A call is named when it takes this many times its module's median call, and at least this long.
 SLOW_CALL_RATIO = 10.0
 SLOW_CALL_US = 1000.0
+# From this share of the wall time of passes on it is said that the GPU begins with them late.
+LATE_SHARE = 0.2
 
 
 def several_kinds(flops: Sequence[int]) -> Iterator[Finding]:
@@ -47,6 +50,32 @@ def outlier_passes(passes: Sequence[Pass]) -> Iterator[Finding]:
             )
 
 
+def late_starts(passes: Sequence[Pass]) -> Iterator[Finding]:
+    """The GPU begins with a pass long after its call: it was busy with earlier work, or idle before it."""
+    late = [
+        one.wall_us - one.gpu_busy_us - one.gpu_idle_us
+        for one in passes
+        if one.kernels and one.wall_us > one.cpu_time_us  # else that is the time after its last GPU event
+    ]
+    late = [us for us in late if us > 0]
+    wall = statistics.median(one.wall_us for one in passes) if passes else 0.0
+    if len(late) * 2 > len(passes) and statistics.median(late) > LATE_SHARE * wall:
+        yield Finding(
+            id="pass.late_start",
+            severity="low",
+            evidence=N_(
+                "the GPU begins with a pass {late} ms after its call, of {wall} ms of wall time (medians): "
+                "work of earlier passes is queued before it, or the GPU was not ready",
+                late=ms(statistics.median(late)),
+                wall=ms(wall),
+            ),
+            advice=N_(
+                "wall times and TFLOP/s of passes and steps contain that wait: measure latency, "
+                "or synchronize the device before each pass"
+            ),
+        )
+
+
 class _Calls(NamedTuple):
     """The calls of a module in one phase."""
 
@@ -63,10 +92,13 @@ class _Calls(NamedTuple):
         )
 
 
-def slow_calls(modules: Sequence[ModuleRow], evidence: Evidence | None = None) -> Iterator[Finding]:
+def slow_calls(
+    modules: Sequence[ModuleRow], evidence: Evidence | None = None, outliers: Sequence[int] = ()
+) -> Iterator[Finding]:
     """Modules with a call that stands out in its phase; of a chain of callers only the innermost is named.
 
-    One inside the passes has a gain: what it takes longer than the median call, by the number of passes.
+    One inside the passes has a gain: what it takes longer than the median call, by the number of passes; not
+    in passes that are `outliers`, which have a finding of their own.
     """
     slow: dict[str, tuple[ModuleRow, _Calls]] = {}
     for row in modules:
@@ -77,7 +109,7 @@ def slow_calls(modules: Sequence[ModuleRow], evidence: Evidence | None = None) -
         if found := [group for group in groups if group.sticks_out]:
             slow[row.path] = row, max(found, key=lambda group: group.slowest_us)
     callers = {row.parent for row, _calls in slow.values()}
-    in_pass = _slowest_in_pass(evidence) if evidence is not None and slow else frozenset()
+    in_pass = _slowest_in_pass(evidence, outliers) if evidence is not None and slow else frozenset()
     for path, (_row, group) in slow.items():
         if path not in callers:
             yield Finding(
@@ -97,11 +129,12 @@ def slow_calls(modules: Sequence[ModuleRow], evidence: Evidence | None = None) -
             )
 
 
-def _slowest_in_pass(evidence: Evidence) -> frozenset[str]:
-    """Paths of the modules whose slowest call lies within a pass."""
+def _slowest_in_pass(evidence: Evidence, outliers: Sequence[int]) -> frozenset[str]:
+    """Paths of the modules whose slowest call lies within a pass that is no outlier."""
     tree, number = evidence.attribution.tree, evidence.attribution.scope_pass
     order = np.lexsort((tree.scopes.end - tree.scopes.start, tree.module))
     last = order[np.append(tree.module[order][1:] != tree.module[order][:-1], True)] if len(order) else order
     return frozenset(
-        tree.modules[module].path for module in tree.module[last[number[last] != NOBODY]].tolist()
+        tree.modules[module].path
+        for module in tree.module[last[~np.isin(number[last], [NOBODY, *outliers])]].tolist()
     )

@@ -116,12 +116,17 @@ def outside_modules(evidence: Evidence, trace: TraceInfo, accounting: Accounting
         severity="note",
         evidence=N_(
             "{share} % of the GPU time ({time} ms) was launched outside modules, most of it by {ops}",
-            share=percent(outside_us / launched),
+            share=percent(outside_us / accounting.gpu_time_us),
             time=ms(outside_us),
-            ops=", ".join(
-                f"{_short(evidence.trace.names[code])} ({float(time[code]) / 10 / outside_us:.0f} %)"
+            ops=[
+                N_(
+                    "{name} ({share} %)",
+                    name=_short(evidence.trace.names[code]),
+                    share=f"{float(time[code]) / 10 / outside_us:.0f}",
+                )
                 for code in worst
-            ),
+                if float(time[code]) >= 10 * outside_us  # ns and µs: one percent
+            ],
         ),
         advice=N_(
             "a loss, an optimizer, a sampler or the loop around the model: "

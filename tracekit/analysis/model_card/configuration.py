@@ -13,6 +13,7 @@ from tracekit.analysis.checked import as_count, as_list, as_number, as_object, a
 from tracekit.analysis.model_card import names
 
 _DEEPEST_PART = 4
+MOST_STAGES = 64
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,15 @@ class Part:
         """Hidden size of each stage of a model that becomes narrower in space and wider in channels."""
         if self.model_type in names.DOUBLING_STAGES:
             first, depths = as_count(self.values.get("embed_dim")), self.per_stage("depths")
-            return [first << stage for stage in range(len(depths))] if first and len(depths) < 16 else []
+            sizes = (
+                [as_count(first << stage) for stage in range(len(depths))]
+                if first and len(depths) < 16
+                else []
+            )
+            return [size for size in sizes if size]
         for name in names.STAGE_SIZES:
             sizes = [as_count(size) for size in as_list(self.values.get(name))]
-            if sizes and all(sizes):
+            if sizes and all(sizes) and len(sizes) <= MOST_STAGES:
                 return [size for size in sizes if size]
         return []
 

@@ -15,6 +15,7 @@ from tracekit.analysis.checked import as_count, as_object, as_objects, as_text
 from tracekit.analysis.schema import KindParameters
 from tracekit.attribution import Block, Module
 
+DEEPEST_PATH = 64
 _EXPERTS = re.compile(r"(.*\.)?experts")
 
 
@@ -61,7 +62,7 @@ def active_parameters(
 
 
 def _parents(path: str) -> list[str]:
-    parts = path.split(".")
+    parts = path.split(".")[:DEEPEST_PATH]
     return [".".join(parts[:end]) for end in range(1, len(parts))]
 
 

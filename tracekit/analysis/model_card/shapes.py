@@ -146,7 +146,7 @@ def _decode(name: str, shapes: bytes, dtypes: bytes) -> _Op | None:
     try:
         sizes = msgspec.json.decode(shapes, type=list[Any]) if shapes else []
         types = msgspec.json.decode(dtypes, type=list[Any]) if dtypes else []
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     if not sizes:
         return _Op(name, (), ())

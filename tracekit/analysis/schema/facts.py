@@ -188,6 +188,7 @@ class Flops(Row, frozen=True):
     matrix_per_step: int | None = None  # median over ProfilerStep regions, backward included
     step_tflops: float | None = None  # matrix_per_step ÷ step latency or step wall
     step_basis: str | None = None  # "latency" or "step_wall"
+    costed_gpu_time_share: float | None = None  # of all GPU time of the trace, also that without an op
     causal_matrix: int | None = None  # what causal masks leave of `matrix`
     bound_us: float | None = None  # the sum of the bounds of all ops that have one …
     bounded_gpu_time_us: float | None = None  # … and their GPU time

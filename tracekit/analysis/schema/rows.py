@@ -53,6 +53,7 @@ class Roofline(Row, frozen=True, kw_only=True):
 
     vector_flops: int | None = None
     bytes: int | None = None
+    network_bytes: int | None = None  # that one device sends in collectives
     gbs: float | None = None  # bytes of what launched GPU events ÷ GPU time of that, GB/s
     arithmetic_intensity: float | None = None  # matrix and vector FLOPs ÷ bytes
     bound_us: float | None = None
@@ -213,7 +214,9 @@ class HeadroomRow(Row, frozen=True):
     `place`: a path with `*` for the numbers of blocks. Per pass (median), or over a trace without passes.
     """
 
-    kind: str  # "modules"; "launches", "synchronisation": the GPU waits for the host
+    # "modules", "modules_backward", "outside_modules"; while no kernel runs: "launches", "synchronisation",
+    # "queued" (between kernels that are)
+    kind: str
     place: str
     type: str | None
     modules: int

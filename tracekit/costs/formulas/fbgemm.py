@@ -170,9 +170,9 @@ def embedding_lookup(call: Call) -> Cost:
         tables, total_width, largest = elements(call, 4), size(call, 7), size(call, 8)
         pooled = call.value(13) != 2
     except UnknownCostError:
-        return Cost(bytes=proven, dtype=call.dtype(1))
+        return Cost(bytes=proven, dtype=call.dtype(1), partial=True)
     if not tables or (tables != 1 and largest * tables != total_width):
-        return Cost(bytes=proven, dtype=call.dtype(1))
+        return Cost(bytes=proven, dtype=call.dtype(1), partial=True)
     gathered = elements(call, 11) * (total_width // tables)
     bags = max(0, elements(call, 12) - 1) // tables * total_width
     weights = 1 if elements(call, 1) else 2
@@ -190,4 +190,4 @@ def embedding_lookup(call: Call) -> Cost:
 def embedding_lookup_backward(call: Call) -> Cost:
     """(gradient [b, sum of widths]): proven is that it is read. The optimizer's step on the rows that were
     looked up, which this op also makes, is not counted: neither rows nor widths are recorded with it."""
-    return Cost(bytes=moved(call, 0), dtype=call.dtype(0))
+    return Cost(bytes=moved(call, 0), dtype=call.dtype(0), partial=True)

@@ -1,0 +1,52 @@
+"""Rules about collectives: how much of the GPU time they are, and how much of that nothing else hides."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from tracekit.analysis.busy import occupancy
+from tracekit.analysis.findings.evidence import Evidence
+from tracekit.analysis.findings.figures import ms, percent
+from tracekit.analysis.schema import Finding
+from tracekit.messages import N_
+
+# Kernels of NCCL and RCCL, and of the all-reduces that inference engines have of their own.
+_COLLECTIVE = re.compile(
+    r"nccl|rccl|cross_device_reduce|all_?reduce|all_?gather|reduce_?scatter", re.IGNORECASE
+)
+LEAST_SHARE = 0.05
+
+
+def network_time(evidence: Evidence) -> Iterator[Finding]:
+    """Collectives with a noticeable share of the GPU time; the gain is what no computation runs beside.
+
+    A kernel of a collective also waits for the other ranks: what it takes is not all the network's.
+    """
+    events = evidence.trace.gpu_events
+    is_name = np.array([_COLLECTIVE.search(name) is not None for name in evidence.trace.names], np.bool_)
+    own = is_name[events.name]
+    time, whole = int(evidence.gpu_duration[own].sum()), int(evidence.gpu_duration.sum())
+    if not whole or time < LEAST_SHARE * whole:
+        return
+    busy = occupancy(events.start, events.end, events.device).busy
+    without = occupancy(events.start[~own], events.end[~own], events.device[~own]).busy
+    exposed = evidence.per_pass_us(busy - without)
+    yield Finding(
+        id="network.time",
+        severity=evidence.severity(exposed),
+        evidence=N_(
+            "collectives take {share} % of the GPU time ({time} ms over the whole trace); "
+            "during {exposed} ms of it nothing else runs",
+            share=percent(time / whole),
+            time=ms(time / 1000),
+            exposed=ms((busy - without) / 1000),
+        ),
+        gain_us=exposed,
+        advice=N_(
+            "overlap them with computation (larger buckets, earlier launches, another stream); "
+            "a rank that is late lets all others wait in them"
+        ),
+    )
