@@ -81,7 +81,7 @@ def parts_of_blocks(
     # The outermost part within the innermost block counts. What a block calls of another one is in both.
     is_top_block = is_block & ~is_within_same(module, parent)
     is_top_part = is_part & ~is_block & (above != NOBODY)
-    is_top_part[is_top_part] = is_block[above[is_top_part]]
+    is_top_part[is_top_part] = is_top_block[above[is_top_part]]
     shape, passes = (len(blocks), len(PARTS)), len(attribution.passes)
     at = np.flatnonzero(is_top_part)
     cell_of_part = number_of[module[above[at]]] * len(PARTS) + part_of[module[at]]

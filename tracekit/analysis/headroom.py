@@ -97,11 +97,11 @@ def _host(measured: Measured, gaps: Gaps, idle_us: Sequence[float]) -> list[Head
     count = len(measured.attribution.passes)
     rows = []
     launches, synchronisation = (
-        sum_by(gaps.number, lost, count) / gaps.devices for lost in (gaps.lost_to_launches, gaps.lost_to_it)
+        sum_by(gaps.number, lost, count) for lost in (gaps.lost_to_launches, gaps.lost_to_it)
     )
     queued = np.maximum(np.array(idle_us, np.float64) * 1000 - launches - synchronisation, 0)
     for kind, of_pass in (("launches", launches), ("synchronisation", synchronisation), ("queued", queued)):
-        idle = median_us(of_pass[np.newaxis, measured.of_pass])[0]
+        idle = median_us(of_pass[np.newaxis, measured.of_pass] / gaps.devices)[0]
         if idle:
             rows.append(
                 HeadroomRow(
