@@ -51,6 +51,8 @@ def test_a_file_of_formulas(tmp_path: Path) -> None:
         ("import not_there", "ModuleNotFoundError"),
         ("1 / 0", "ZeroDivisionError"),
         ("raise SystemExit('bye')", "SystemExit: bye"),
+        ("raise GeneratorExit('bye')", "GeneratorExit: bye"),
+        ("class E(Exception):\n    def __str__(self): raise ValueError\nraise E", "E: E"),
     ],
 )
 def test_a_file_that_fails(tmp_path: Path, text: str | None, message: str) -> None:
@@ -63,6 +65,12 @@ def test_a_file_that_fails(tmp_path: Path, text: str | None, message: str) -> No
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(("name", "message"), [("", "no regular file"), ("x" * 5000, "no such file")])
+def test_what_is_no_file(tmp_path: Path, name: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        analyze(trace(tmp_path), costs_file=tmp_path / name)
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -73,6 +81,11 @@ def test_a_file_that_fails(tmp_path: Path, text: str | None, message: str) -> No
         "return Cost(matrix=1.5)",
         "return Cost(matrix=10**30)",
         "return Cost(bytes='3')",
+        "return Cost(bytes=[])",
+        "return Cost(dtype=5)",
+        "return Cost(matrix=5, causal_matrix=50)",
+        "import sys; sys.exit(1)",
+        "raise GeneratorExit",
     ],
 )
 def test_a_formula_that_fails_has_no_cost(body: str) -> None:

@@ -19,6 +19,7 @@ SLOW_CALL_RATIO = 10.0
 SLOW_CALL_US = 1000.0
 # From this share of the wall time of passes on it is said that the GPU begins with them late.
 LATE_SHARE = 0.2
+LATE_US = 100.0  # the way of a launch to the device takes some microseconds
 
 
 def several_kinds(flops: Sequence[int]) -> Iterator[Finding]:
@@ -59,7 +60,7 @@ def late_starts(passes: Sequence[Pass]) -> Iterator[Finding]:
     ]
     late = [us for us in late if us > 0]
     wall = statistics.median(one.wall_us for one in passes) if passes else 0.0
-    if len(late) * 2 > len(passes) and statistics.median(late) > LATE_SHARE * wall:
+    if len(late) * 2 > len(passes) and statistics.median(late) > max(LATE_US, LATE_SHARE * wall):
         yield Finding(
             id="pass.late_start",
             severity="low",
