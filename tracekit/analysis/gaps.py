@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tracekit.analysis.names import holds_for_names
 from tracekit.attribution import NOBODY, Attribution, Mask
 from tracekit.trace import Intervals, Ints, Trace
 
@@ -84,8 +85,7 @@ def _before(start: Ints, end: Ints, moment: Ints) -> Ints:
 
 def is_synchronising(trace: Trace) -> Mask:
     """Per launch."""
-    is_name = np.array([_SYNCHRONISES.fullmatch(name) is not None for name in trace.names], np.bool_)
-    return np.asarray(is_name[trace.launches.name], np.bool_)
+    return holds_for_names(trace.launches.name, trace, lambda name: _SYNCHRONISES.fullmatch(name) is not None)
 
 
 def find_gaps(trace: Trace, attribution: Attribution) -> Gaps:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tracekit.analysis.list_elements import element_bytes_of_lists
+from tracekit.analysis.names import holds_for_names
 from tracekit.attribution import NOBODY, Attribution, Floats, Mask, has_ancestor, sum_upwards
 from tracekit.costs import Collective, Cost, cost_of, has_formula, is_partial, is_wrapper
 from tracekit.hardware import DeviceSpec, peak_for
@@ -65,7 +66,11 @@ def cost_ops(trace: Trace, attribution: Attribution, device: DeviceSpec | None) 
     ops, nesting = attribution.ops, attribution.op_nesting
     element_bytes = element_bytes_of_lists(trace, attribution)
     sizes = int(element_bytes.max(initial=0)) + 1
-    variants, variant = np.unique(ops.signature * sizes + element_bytes, return_inverse=True)
+    code = ops.signature * sizes + element_bytes
+    variants = np.flatnonzero(np.bincount(code))
+    number = np.zeros(int(code.max(initial=0)) + 1, np.int64)
+    number[variants] = np.arange(len(variants))
+    variant = number[code]
     signature_of = [trace.signatures[code] for code in (variants // sizes).tolist()]
     costs = list(map(_cost, signature_of, (variants % sizes).tolist()))
     _drop_what_overflows(costs, np.bincount(variant, minlength=len(costs)).tolist())
@@ -75,7 +80,7 @@ def cost_ops(trace: Trace, attribution: Attribution, device: DeviceSpec | None) 
         return np.array(column, np.int64)[variant] if column else np.zeros(0, np.int64)
 
     def flag(values: Sequence[bool]) -> Mask:
-        return np.array(values, np.bool_)[variant]
+        return np.asarray(np.array(values, np.bool_)[variant], np.bool_)
 
     events = trace.gpu_events
     duration = events.end - events.start
@@ -102,10 +107,10 @@ def cost_ops(trace: Trace, attribution: Attribution, device: DeviceSpec | None) 
             for cost, signature in zip(costs, signature_of, strict=True)
         ]
     )
-    named = _named(TF32_KERNEL, trace)[events.name[launched]]
+    named = gpu_events_named(TF32_KERNEL, trace)[launched]
     uses_tf32 = with_nested(named) > 0
     is_copy = events.kind[launched] == GPU_KINDS.index("memcpy")
-    copies_to_host = with_nested(is_copy & _named(_HOST_COPY, trace)[events.name[launched]]) > 0
+    copies_to_host = with_nested(is_copy & gpu_events_named(_HOST_COPY, trace)[launched]) > 0
 
     bounds = _bounds(costs, device)[:, uses_tf32.astype(np.int64), variant]
     matrix_bound, compute_bound, bound = np.where(counted, bounds, np.nan)
@@ -175,9 +180,9 @@ def _has_shapes(signature: Signature) -> bool:
     return not lists_are_empty
 
 
-def _named(pattern: re.Pattern[str], trace: Trace) -> Mask:
-    """Per name of the trace: whether the pattern is in it."""
-    return np.array([bool(pattern.search(name)) for name in trace.names], np.bool_)
+def gpu_events_named(pattern: re.Pattern[str], trace: Trace) -> Mask:
+    """Per GPU event: whether the pattern is found in its name."""
+    return holds_for_names(trace.gpu_events.name, trace, lambda name: pattern.search(name) is not None)
 
 
 def _bounds(costs: Sequence[Cost | None], device: DeviceSpec | None) -> Floats:

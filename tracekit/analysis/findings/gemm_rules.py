@@ -15,7 +15,7 @@ import numpy as np
 from tracekit.analysis.findings.evidence import Evidence
 from tracekit.analysis.findings.figures import ms, number, percent
 from tracekit.analysis.findings.operands import short_name, tensors_of
-from tracekit.analysis.op_costs import TF32_KERNEL
+from tracekit.analysis.op_costs import TF32_KERNEL, gpu_events_named
 from tracekit.analysis.places import is_expert
 from tracekit.analysis.schema import Finding
 from tracekit.attribution import NOBODY, Mask, sum_upwards
@@ -119,11 +119,9 @@ class Gemms:
     def launched_kernel(self, pattern: re.Pattern[str]) -> Mask:
         """Whether one of a product's kernels has a name in which `pattern` is found."""
         attribution, trace = self.evidence.attribution, self.evidence.trace
-        named = np.array([pattern.search(name) is not None for name in trace.names], np.bool_)
         known = attribution.gpu_op != NOBODY
-        events = np.bincount(
-            attribution.gpu_op[known], named[trace.gpu_events.name[known]], len(attribution.ops)
-        ).astype(np.int64)
+        named = gpu_events_named(pattern, trace)[known]
+        events = np.bincount(attribution.gpu_op[known], named, len(attribution.ops)).astype(np.int64)
         nesting = attribution.op_nesting
         return np.asarray(sum_upwards(events, nesting.parent, nesting.depth)[self.op] > 0, np.bool_)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-import numpy as np
-
 from tracekit.analysis.busy import occupancy
 from tracekit.analysis.findings.evidence import Evidence
 from tracekit.analysis.findings.figures import ms, percent
+from tracekit.analysis.op_costs import gpu_events_named
 from tracekit.analysis.schema import Finding
 from tracekit.messages import N_
 
@@ -26,8 +25,7 @@ def network_time(evidence: Evidence) -> Iterator[Finding]:
     A kernel of a collective also waits for the other ranks: what it takes is not all the network's.
     """
     events = evidence.trace.gpu_events
-    is_name = np.array([_COLLECTIVE.search(name) is not None for name in evidence.trace.names], np.bool_)
-    own = is_name[events.name]
+    own = gpu_events_named(_COLLECTIVE, evidence.trace)
     time, whole = int(evidence.gpu_duration[own].sum()), int(evidence.gpu_duration.sum())
     if not whole or time < LEAST_SHARE * whole:
         return

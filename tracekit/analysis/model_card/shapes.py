@@ -29,6 +29,8 @@ _ATTENTION_OP = re.compile(r"scaled_dot_product|flash_attn|mha|attention|attn", 
 _SUM_OVER_DEVICES = re.compile(r"all_?reduce|reduce_?scatter", re.IGNORECASE)
 _TOWERS = ("vision", "audio", "encoder")
 _DTYPES = {"float": "float32", "double": "float64", "Half": "float16", "BFloat16": "bfloat16"}
+# What passes have in common, a few of them show.
+MOST_PASSES = 4
 
 
 @dataclass
@@ -123,7 +125,10 @@ def _main_stack(blocks: Sequence[Block]) -> list[Block]:
 def _modules(trace: Trace, attribution: Attribution) -> dict[int, _Module]:
     """The ops of forwards by the module that they are directly in."""
     ops = attribution.ops
-    chosen = np.flatnonzero((attribution.op_scope != NOBODY) & ~attribution.op_in_backward)
+    is_forward = (attribution.op_scope != NOBODY) & ~attribution.op_in_backward
+    if len(passes := attribution.op_pass[is_forward & (attribution.op_pass != NOBODY)]):
+        is_forward &= attribution.op_pass < passes.min() + MOST_PASSES
+    chosen = np.flatnonzero(is_forward)
     chosen = chosen[np.argsort(ops.start[chosen], kind="stable")]
     key = (
         attribution.tree.module[attribution.op_scope[chosen]] * len(trace.signatures) + ops.signature[chosen]
