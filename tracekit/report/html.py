@@ -16,7 +16,7 @@ _STYLE = """
   body { background: #0d1117; }
 }
 body { color: var(--text); font: 16px/1.55 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif;
-       max-width: 64rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
+       max-width: 80rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
 h1, h2 { line-height: 1.25; border-bottom: 1px solid var(--line); padding-bottom: .3em; }
 h1, h2, li { overflow-wrap: anywhere; }
 h2 { margin-top: 2.2em; }
