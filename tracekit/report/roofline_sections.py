@@ -160,8 +160,8 @@ def block_parts(report: Report, locale: Locale) -> str:
     rows = [_part_cells(report, locale, row, several) for row in report.block_kinds]
     notes = [
         _("all blocks of a kind together"),
-        _("time is over the whole trace, FLOPs are per pass")
-        if view.is_per_pass(report)
+        markdown_text(view.per_pass_text(report, locale))
+        if _parts_per_pass(report)
         else _("over the whole trace"),
         _("residual: what of a block is in none of its parts"),
     ]
@@ -171,17 +171,22 @@ def block_parts(report: Report, locale: Locale) -> str:
     return table(headers, rows, align) + _note(*notes)
 
 
+def _parts_per_pass(report: Report) -> bool:
+    return view.is_per_pass(report) and view.has_gpu(report)
+
+
 def _part_cells(report: Report, locale: Locale, row: BlockKindRow, several: bool) -> list[str]:
     _, whole = locale._, row.part is None
     kind = markdown_text(elide(clean(row.kind), 40)) if row.kind is not None else _("all kinds")
-    flops = row.matrix_flops_per_pass if view.is_per_pass(report) else row.matrix_flops
+    per_pass = _parts_per_pass(report)
+    flops = row.matrix_flops_per_pass if per_pass else row.matrix_flops
     cells = [kind, _("the whole block") if row.part is None else row.part, locale.count(row.blocks)]
     if several:
         cells.insert(0, DASH if row.stack is None else markdown_text(elide(clean(row.stack), 40)))
     cells.append(locale.flops(flops, "F"))
     if view.has_gpu(report):
         cells += [
-            locale.milliseconds(row.gpu_time_us),
+            locale.milliseconds(row.gpu_time_per_pass_us if per_pass else row.gpu_time_us),
             locale.percent(row.time_share),
             locale.fixed(row.tflops),
             bound_share(locale, row),
