@@ -18,7 +18,7 @@ from tracekit.costs.formulas.attention_arithmetic import (
     attention_cost,
     attention_flops,
 )
-from tracekit.costs.formulas.operands import element_bytes, is_integer, of_size, present, read_bytes, scalar
+from tracekit.costs.formulas.operands import is_integer, of_size, present, read_bytes, scalar
 from tracekit.costs.registry import Call, Cost, Shape, UnknownCostError, register, total
 
 __all__ = ["attention_backward_flops", "attention_cost", "attention_flops"]
@@ -113,7 +113,7 @@ def log_sum_exp_bytes(sizes: Sizes) -> int:
 def output_bytes(call: Call, query: int, sizes: Sizes) -> int | None:
     """Bytes of an output of the query's type."""
     elements = sizes.batch * sizes.heads * sizes.queries * sizes.d_v
-    return of_size(elements, element_bytes(call, query))
+    return of_size(elements, call.element_bytes(query))
 
 
 def causal(call: Call, index: int, mask: Mask = CAUSAL) -> Mask | None:

@@ -28,7 +28,6 @@ from tracekit.costs.formulas.attention import (
 )
 from tracekit.costs.formulas.attention_arithmetic import Mask, Sizes, attention_cost
 from tracekit.costs.formulas.operands import (
-    element_bytes,
     is_integer,
     of_size,
     present,
@@ -55,7 +54,7 @@ def mask_of(call: Call) -> Mask | None:
 def _output_bytes(call: Call, sizes: Sizes, query: int = 0) -> int | None:
     """Of an output of the query's type, or of 16 bits where the query has 8."""
     written = output_bytes(call, query, sizes)
-    return 2 * written if written is not None and element_bytes(call, query) == 1 else written
+    return 2 * written if written is not None and call.element_bytes(query) == 1 else written
 
 
 def dense(call: Call, log_sum_exp: bool = True) -> Cost:
@@ -172,7 +171,7 @@ def cached(call: Call, log_sum_exp: bool) -> Cost:
     """(q […, h, d], caches of k and v that end [h_k, d], …): of them the new tokens' are certainly read."""
     tokens, (heads, d) = prod(call.shape(0)[:-2]), call.shape(0)[-2:]
     moved = Sizes(1, heads, tokens, tokens, d, call.shape(2)[-1])
-    new = [of_size(tokens * prod(call.shape(i)[-2:]), element_bytes(call, i)) for i in (1, 2)]
+    new = [of_size(tokens * prod(call.shape(i)[-2:]), call.element_bytes(i)) for i in (1, 2)]
     returned = log_sum_exp_bytes(moved) if log_sum_exp else 0
     return bytes_alone(call.dtype(0), read_bytes(call, 0), *new, _output_bytes(call, moved), returned)
 

@@ -11,7 +11,7 @@ from math import prod
 
 from tracekit.costs.formulas.attention import bytes_alone
 from tracekit.costs.formulas.attention_engines import PACKED_OPS
-from tracekit.costs.formulas.operands import element_bytes, is_integer, of_size, read_bytes, scalars
+from tracekit.costs.formulas.operands import is_integer, of_size, read_bytes, scalars
 from tracekit.costs.registry import Call, Cost, UnknownCostError, register, total
 
 
@@ -51,8 +51,8 @@ def _paged(call: Call, out: int, query: int, keys: int, values: int, kv_heads: i
     elements = tokens * kv_heads
     traffic = [
         read_bytes(call, query, out),
-        of_size(elements * call.shape(query)[-1], element_bytes(call, keys)),
-        of_size(elements * call.shape(out)[-1], element_bytes(call, values)),
+        of_size(elements * call.shape(query)[-1], call.element_bytes(keys)),
+        of_size(elements * call.shape(out)[-1], call.element_bytes(values)),
     ]
     return bytes_alone(call.dtype(query), *traffic)
 
@@ -81,7 +81,7 @@ def flash_mla(call: Call) -> Cost:
     if d_v is None:
         raise UnknownCostError
     rows = batch * queries * heads
-    element = element_bytes(call, 0)
+    element = call.element_bytes(0)
     return _latent(call, 0, (0,), 1, total(of_size(rows * d_v, element), 4 * rows))
 
 
@@ -97,7 +97,7 @@ def aiter_mla_decode(call: Call) -> Cost:
 def _latent(call: Call, query: int, moved: tuple[int, ...], cache: int, written: int | None) -> Cost:
     """MLA in the space of latents: the inputs `moved`, one latent for each query's token, and `written`."""
     tokens = prod(call.shape(query)[:-2])
-    latents = of_size(tokens * call.shape(cache)[-1], element_bytes(call, cache))
+    latents = of_size(tokens * call.shape(cache)[-1], call.element_bytes(cache))
     return bytes_alone(call.dtype(query), read_bytes(call, *moved), latents, written)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from tracekit.costs.formulas.operands import element_bytes, of_size, present, read_bytes
+from tracekit.costs.formulas.operands import of_size, present, read_bytes
 from tracekit.costs.registry import Call, Cost, Shape, UnknownCostError, register, total
 
 
@@ -181,7 +181,7 @@ def _cost(call: Call, at: Arguments) -> Cost:
     optional = [index for index in (at.bias, at.added) if index is not None and present(call, index)]
     return Cost(
         matrix=convolution_flops(x, weight, out, transposed),
-        bytes=total(read_bytes(call, 0, at.weight, *optional), of_size(prod(out), element_bytes(call, 0))),
+        bytes=total(read_bytes(call, 0, at.weight, *optional), of_size(prod(out), call.element_bytes(0))),
         dtype=call.dtype(0),
         vector=prod(out) * (len(optional) + at.relu),
     )
@@ -194,7 +194,7 @@ def conv_tbc(call: Call) -> Cost:
     if c_in != c_in_weight:
         raise UnknownCostError
     outputs = (time + 2 * int(call.value(3)) - window + 1) * batch * c_out
-    traffic = total(read_bytes(call, 0, 1, 2), of_size(outputs, element_bytes(call, 0)))
+    traffic = total(read_bytes(call, 0, 1, 2), of_size(outputs, call.element_bytes(0)))
     return Cost(2 * outputs * window * c_in, traffic, call.dtype(0), outputs)
 
 
@@ -219,7 +219,7 @@ def convolution_backward(call: Call) -> Cost:
     if wants_weight:
         traffic += [read_bytes(call, 1), read_bytes(call, 2)]
     if wants_bias:
-        traffic.append(of_size(grad[1], element_bytes(call, 0)))
+        traffic.append(of_size(grad[1], call.element_bytes(0)))
     return Cost(
         convolution_flops(x, weight, grad, transposed) * (bool(wants_input) + bool(wants_weight)),
         total(*traffic),

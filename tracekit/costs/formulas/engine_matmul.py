@@ -11,7 +11,6 @@ from math import prod
 from tracekit.costs.formulas.matmul import product
 from tracekit.costs.formulas.operands import (
     FLOAT4_PAIR,
-    element_bytes,
     is_integer,
     of_size,
     out_dtype_bytes,
@@ -28,7 +27,7 @@ def cutlass_scaled_mm(call: Call) -> Cost:
     """(out [m, n], a [m, k], b [k, n], a_scales, b_scales, bias): vLLM, csrc/torch_bindings.cpp"""
     per_output = 1 + present(call, 5)
     shapes = call.shape(1, 2), call.shape(2, 2)
-    return product(call, 1, 2, *shapes, element_bytes(call, 0), 3, 4, 5, vector_per_output=per_output)
+    return product(call, 1, 2, *shapes, call.element_bytes(0), 3, 4, 5, vector_per_output=per_output)
 
 
 @register("_C::cutlass_scaled_mm_azp")
@@ -40,7 +39,7 @@ def cutlass_scaled_mm_azp(call: Call) -> Cost:
     """
     per_output = 2 + present(call, 6) + present(call, 7)
     shapes = call.shape(1, 2), call.shape(2, 2)
-    out = element_bytes(call, 0)
+    out = call.element_bytes(0)
     return product(call, 1, 2, *shapes, out, 3, 4, 5, 6, 7, vector_per_output=per_output)
 
 
@@ -53,7 +52,7 @@ def cutlass_scaled_fp4_mm(call: Call) -> Cost:
     (m, half), (n, half_b) = call.shape(1, 2), call.shape(2, 2)
     if half != half_b:
         raise UnknownCostError
-    traffic = total(read_bytes(call, 1, 2, 3, 4, 5), of_size(m * n, element_bytes(call, 0)))
+    traffic = total(read_bytes(call, 1, 2, 3, 4, 5), of_size(m * n, call.element_bytes(0)))
     return Cost(2 * m * n * 2 * half, traffic, FLOAT4_PAIR, m * n)
 
 
@@ -75,21 +74,21 @@ def dsv3_gemm(call: Call) -> Cost:
     (m, n), (m_a, k) = call.shape(0, 2), call.shape(1, 2)
     if m != m_a or prod(call.shape(2, 2)) != n * k:
         raise UnknownCostError
-    return weight_only(call, 1, m, n, k, element_bytes(call, 0), 2)
+    return weight_only(call, 1, m, n, k, call.element_bytes(0), 2)
 
 
 @register("_C::awq_gemm")
 def awq_gemm(call: Call) -> Cost:
     """(a [m, k], weights [k, n/8], eight of 4 bits each, scales [k/group, n], zeros): vLLM, _custom_ops.py"""
     (m, k), n = call.shape(0, 2), call.shape(1, 2)[1] * 8
-    return weight_only(call, 0, m, n, k, element_bytes(call, 0), 1, 2, 3, vector=2 * n * k)
+    return weight_only(call, 0, m, n, k, call.element_bytes(0), 1, 2, 3, vector=2 * n * k)
 
 
 @register("_C::gptq_gemm", "sgl_kernel::gptq_gemm")
 def gptq_gemm(call: Call) -> Cost:
     """(a [m, k], weights [k/pack, n], zeros, scales [k/group, n], g_idx, …): vLLM, csrc/torch_bindings.cpp"""
     (m, k), n = call.shape(0, 2), call.shape(1, 2)[1]
-    return weight_only(call, 0, m, n, k, element_bytes(call, 0), 1, 2, 3, 4, vector=2 * n * k)
+    return weight_only(call, 0, m, n, k, call.element_bytes(0), 1, 2, 3, 4, vector=2 * n * k)
 
 
 @register("_C::machete_mm")
@@ -97,7 +96,7 @@ def machete_mm(call: Call) -> Cost:
     """(a [m, k], b [k/pack, n], b_type, out_type, group_scales, group_zeros, group_size, channel_scales,
     token_scales, schedule): vLLM, csrc/torch_bindings.cpp and _custom_ops.py"""
     (m, k), n = call.shape(0, 2), call.shape(1, 2)[1]
-    element = out_dtype_bytes(call, 3, element_bytes(call, 0))
+    element = out_dtype_bytes(call, 3, call.element_bytes(0))
     vector = n * k * (present(call, 4) + present(call, 5)) + m * n * (present(call, 7) + present(call, 8))
     return weight_only(call, 0, m, n, k, element, 1, 4, 5, 7, 8, vector=vector)
 
@@ -107,14 +106,14 @@ def allspark_w8a16_gemm(call: Call) -> Cost:
     """(a [m, k], weights, scales, zeros, n, …): vLLM, csrc/torch_bindings.cpp"""
     (m, k), n = call.shape(0, 2), call.value(4)
     vector = n * k * (1 + present(call, 3))
-    return weight_only(call, 0, m, n, k, element_bytes(call, 0), 1, 2, 3, vector=vector)
+    return weight_only(call, 0, m, n, k, call.element_bytes(0), 1, 2, 3, vector=vector)
 
 
 @register("_C::ggml_mul_mat_a8", "_C::ggml_mul_mat_vec_a8")
 def ggml_mul_mat(call: Call) -> Cost:
     """(packed weights with their scales, x [m, k], type, n): vLLM, csrc/torch_bindings.cpp"""
     (m, k), n = call.shape(1, 2), call.value(3)
-    return weight_only(call, 1, m, n, k, element_bytes(call, 1), 0, vector=n * k)
+    return weight_only(call, 1, m, n, k, call.element_bytes(1), 0, vector=n * k)
 
 
 def marlin_sizes(call: Call) -> tuple[int, int, int, int]:
@@ -141,7 +140,7 @@ def marlin_gemm(call: Call) -> Cost:
     if call.shape(0, 2) != (m, k):
         raise UnknownCostError
     read = [index for index in range(1, at - 2) if not _is_result(call, index, (m, n))]
-    return weight_only(call, 0, m, n, k, element_bytes(call, 0), *read, vector=n * k)
+    return weight_only(call, 0, m, n, k, call.element_bytes(0), *read, vector=n * k)
 
 
 def _is_result(call: Call, index: int, shape: tuple[int, int]) -> bool:
@@ -158,7 +157,7 @@ def engine_linear(call: Call) -> Cost:
     n, k_weight = call.shape(1, 2)
     if k != k_weight:
         raise UnknownCostError
-    element = element_bytes(call, 0)
+    element = call.element_bytes(0)
     if call.name.startswith("aiter"):
         element = out_dtype_bytes(call, 3, element)
     outputs = prod(rows) * n
@@ -197,13 +196,13 @@ def rocm_skinny_gemm(call: Call) -> Cost:
     if k != k_x:
         raise UnknownCostError
     vector = m * n * present(call, 2)
-    return weight_only(call, 1, m, n, k, element_bytes(call, 1), 0, 2, vector=vector)
+    return weight_only(call, 1, m, n, k, call.element_bytes(1), 0, 2, vector=vector)
 
 
 @register("trtllm::cublas_scaled_mm")
 def trtllm_scaled_mm(call: Call) -> Cost:
     """(a [m, k], b [k, n], scale_a, scale_b, bias, out_dtype, …): TensorRT-LLM, thop/cublasScaledMM.cpp"""
-    element = out_dtype_bytes(call, 5, element_bytes(call, 0))
+    element = out_dtype_bytes(call, 5, call.element_bytes(0))
     per_output = 1 + present(call, 4)
     shapes = call.shape(0, 2), call.shape(1, 2)
     return product(call, 0, 1, *shapes, element, 2, 3, 4, vector_per_output=per_output)
@@ -212,7 +211,7 @@ def trtllm_scaled_mm(call: Call) -> Cost:
 @register("trtllm::cublas_mm")
 def trtllm_mm(call: Call) -> Cost:
     """(a [m, k], b [k, n], bias, out_dtype, …): TensorRT-LLM, thop/cublasScaledMM.cpp"""
-    element = out_dtype_bytes(call, 3, element_bytes(call, 0))
+    element = out_dtype_bytes(call, 3, call.element_bytes(0))
     per_output = int(present(call, 2))
     shapes = call.shape(0, 2), call.shape(1, 2)
     return product(call, 0, 1, *shapes, element, 2, vector_per_output=per_output)
@@ -229,13 +228,13 @@ def trtllm_block_scaling_gemm(call: Call) -> Cost:
 def flashinfer_bmm_fp8(call: Call) -> Cost:
     """(workspace, A [b, m, k], B [b, k, n], D, scale of A, of B): flashinfer/gemm.py"""
     shapes = call.shape(1, 3), call.shape(2, 3)
-    return product(call, 1, 2, *shapes, element_bytes(call, 3), 4, 5, vector_per_output=1)
+    return product(call, 1, 2, *shapes, call.element_bytes(3), 4, 5, vector_per_output=1)
 
 
 @register("torchao::int_matmul", "torchao::int_scaled_matmul")
 def torchao_int_matmul(call: Call) -> Cost:
     """int8 (a [m, k], b [k, n], scales …) → int32, or the scales' type: torchao/kernel/intmm_triton.py"""
-    element = element_bytes(call, 2) if present(call, 2) else 4
+    element = call.element_bytes(2) if present(call, 2) else 4
     per_output = present(call, 2) + present(call, 3)
     shapes = call.shape(0, 2), call.shape(1, 2)
     return product(call, 0, 1, *shapes, element, 2, 3, vector_per_output=per_output)
@@ -253,7 +252,7 @@ def torchao_rowwise_scaled_linear(call: Call) -> Cost:
     if width != (half if call.name.endswith("s4s4") else 2 * half):
         raise UnknownCostError
     outputs = prod(rows) * n
-    element = out_dtype_bytes(call, 5, element_bytes(call, 1))
+    element = out_dtype_bytes(call, 5, call.element_bytes(1))
     traffic = total(read_bytes(call, 0, 1, 2, 3, 4), of_size(outputs, element))
     return Cost(2 * outputs * 2 * half, traffic, call.dtype(0), outputs * (2 + present(call, 4)))
 
@@ -304,8 +303,8 @@ def gemm_4bit(call: Call) -> Cost:
     m = prod(rows)
     if "gemm" in call.name:
         vector = n * k + m * n * present(call, 6)
-        return weight_only(call, 0, m, n, k, element_bytes(call, 0), 1, 3, 6, 7, 8, 9, vector=vector)
-    return weight_only(call, 0, m, n, k, element_bytes(call, 0), 1, 3, 4, vector=n * k)
+        return weight_only(call, 0, m, n, k, call.element_bytes(0), 1, 3, 6, 7, 8, 9, vector=vector)
+    return weight_only(call, 0, m, n, k, call.element_bytes(0), 1, 3, 4, vector=n * k)
 
 
 @register("bitsandbytes::dequantize_4bit", "bitsandbytes::dequantize_4bit.out")
@@ -331,5 +330,5 @@ def te_gemm(call: Call) -> Cost:
     accumulates = bool(call.value(20))
     has_bias = present(call, 14) and prod(call.shapes[14]) > 0
     read = (0, 1, 5, 6, *((10,) if accumulates else ()), 14)
-    traffic = total(read_bytes(call, *read), of_size(m * n, element_bytes(call, 10)))
+    traffic = total(read_bytes(call, *read), of_size(m * n, call.element_bytes(10)))
     return Cost(2 * m * n * k, traffic, call.dtype(0), m * n * (has_bias + accumulates))

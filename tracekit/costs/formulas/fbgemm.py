@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from math import prod
 
-from tracekit.costs.formulas.traffic import elements, moved, size
+from tracekit.costs.formulas.tensors import elements
+from tracekit.costs.formulas.traffic import moved, size
 from tracekit.costs.registry import Call, Cost, UnknownCostError, register, total
 
 _SCALE_AND_BIAS = 8  # bytes of the two floats at the end of a row that is quantised to 8 bits

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from math import prod
 
-from tracekit.costs.formulas.traffic import elements, moved, size, tensor_indices
+from tracekit.costs.formulas.tensors import elements
+from tracekit.costs.formulas.traffic import moved, size, tensor_indices
 from tracekit.costs.registry import Call, Cost, UnknownCostError, register, total
 
 RMS_NORM, LAYER_NORM, RESIDUAL, STATIC_QUANTISATION, DYNAMIC_QUANTISATION = 4, 7, 1, 3, 5

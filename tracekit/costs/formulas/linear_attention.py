@@ -15,7 +15,8 @@ from collections.abc import Callable
 from math import prod
 from typing import TypeAlias
 
-from tracekit.costs.formulas.traffic import elements, moved, tensor_indices
+from tracekit.costs.formulas.tensors import elements
+from tracekit.costs.formulas.traffic import moved, tensor_indices
 from tracekit.costs.registry import Call, Cost, UnknownCostError, register, total
 
 # rows (positions · heads), chunk, pairs of positions that one of them is in, K, V → matrix FLOPs

@@ -11,7 +11,6 @@ from math import prod
 
 from tracekit.costs.formulas.operands import (
     FLOAT4_PAIR,
-    element_bytes,
     of_size,
     out_dtype_bytes,
     present,
@@ -56,8 +55,8 @@ def product(
 def _result_element(call: Call, index: int) -> int | None:
     """Of a product with a last input `index` that may be `out`, or the number of the result's type."""
     if call.is_tensor(index):
-        return element_bytes(call, index)
-    return out_dtype_bytes(call, index, element_bytes(call, 0))
+        return call.element_bytes(index)
+    return out_dtype_bytes(call, index, call.element_bytes(0))
 
 
 @register("aten::mm", "aten::mm.out")
@@ -86,7 +85,7 @@ def _added(call: Call, rank: int, scalars_at: int = 3) -> Cost:
         2,
         call.shape(1, rank),
         call.shape(2, rank),
-        element_bytes(call, 0),
+        call.element_bytes(0),
         *read,
         vector_per_output=per_output,
     )
@@ -104,7 +103,7 @@ def addmm(call: Call) -> Cost:
     cost = _added(call, 2, at)
     if at == 3:
         return cost
-    operand = element_bytes(call, 0)
+    operand = call.element_bytes(0)
     wider = out_dtype_bytes(call, 3, operand)
     if cost.bytes is None or operand is None or wider is None:
         return Cost(cost.matrix, None, cost.dtype, cost.vector)
@@ -144,7 +143,7 @@ def addbmm(call: Call) -> Cost:
     beta, alpha = scalar(call, 3, 1), scalar(call, 4, 1)
     per_output = (beta != 0) + (beta not in (0, 1)) + (alpha != 1)
     read = (0,) if beta != 0 else ()
-    element = element_bytes(call, 0)
+    element = call.element_bytes(0)
     shapes = (m, batch * k), (batch * k, n)
     return product(call, 1, 2, *shapes, element, *read, vector_per_output=per_output)
 
@@ -165,7 +164,7 @@ def grouped_mm(call: Call) -> Cost:
     A group without rows needs no matrix. Which groups have rows is not recorded, so as many matrices are
     read as can have: the fewer of groups and rows.
     """
-    return grouped_product(call, 2, 3, out_dtype_bytes(call, 4, element_bytes(call, 0)))
+    return grouped_product(call, 2, 3, out_dtype_bytes(call, 4, call.element_bytes(0)))
 
 
 def grouped_product(
@@ -200,7 +199,7 @@ def _groups_read(call: Call, index: int, rows: int) -> int | None:
     shape = call.shape(index)
     if len(shape) != 3:
         return read_bytes(call, index)
-    return of_size(min(shape[0], rows) * shape[1] * shape[2], element_bytes(call, index))
+    return of_size(min(shape[0], rows) * shape[1] * shape[2], call.element_bytes(index))
 
 
 @register("aten::linear", "aten::mkldnn_linear", wrapper=True)
@@ -212,7 +211,7 @@ def linear(call: Call) -> Cost:
     *rows, k = shape
     n, k_weight = call.shape(1, 2)
     shapes = (prod(rows), k), (k_weight, n)
-    element, biased = element_bytes(call, 0), present(call, 2)
+    element, biased = call.element_bytes(0), present(call, 2)
     return product(call, 0, 1, *shapes, element, 2, vector_per_output=int(biased))
 
 
@@ -229,7 +228,7 @@ def linear_pointwise(call: Call) -> Cost:
     also_read = [weight + 1] if weight == 1 else [1, weight + 1]
     shapes = (prod(rows), k), (k_weight, n)
     per_output = biased + (weight == 2)
-    element = element_bytes(call, 0)
+    element = call.element_bytes(0)
     return product(call, 0, weight, *shapes, element, *also_read, vector_per_output=per_output)
 
 
@@ -237,7 +236,7 @@ def matrix_times_vector(call: Call, matrix: Shape, vector: Shape) -> Cost:
     """[…, k] · [k], inputs 0 and 1: no matrix FLOPs, as in `flop_counter`, but 2 vector FLOPs per product."""
     if matrix[-1] != vector[0]:
         raise UnknownCostError
-    written = of_size(prod(matrix[:-1]), element_bytes(call, 0))
+    written = of_size(prod(matrix[:-1]), call.element_bytes(0))
     return Cost(bytes=total(read_bytes(call, 0, 1), written), dtype=call.dtype(0), vector=2 * prod(matrix))
 
 
@@ -253,7 +252,7 @@ def matmul(call: Call) -> Cost:
     a = (1, *a) if len(a) == 1 else a
     if len(b) == 2 and len(a) > 2:
         a = (prod(a[:-1]), a[-1])
-    return product(call, 0, 1, a, b, element_bytes(call, 0))
+    return product(call, 0, 1, a, b, call.element_bytes(0))
 
 
 @register("aten::linear_backward", "aten::mkldnn_linear_backward", wrapper=True)
@@ -267,7 +266,7 @@ def linear_backward(call: Call) -> Cost:
     if x[-1] != k or prod(grad) != rows * n:
         raise UnknownCostError
     wants_input, wants_weight, wants_bias = call.value(3)
-    element = element_bytes(call, 0)
+    element = call.element_bytes(0)
     traffic = [read_bytes(call, 1)]
     if wants_input:
         traffic += [read_bytes(call, 2), read_bytes(call, 0)]
@@ -295,7 +294,7 @@ def sparse_linear(call: Call) -> Cost:
     if 2 * half != k:
         raise UnknownCostError
     outputs = prod(rows) * n
-    element = out_dtype_bytes(call, 5, element_bytes(call, 0))
+    element = out_dtype_bytes(call, 5, call.element_bytes(0))
     return Cost(
         2 * outputs * half,
         total(read_bytes(call, 0, 1, 2, 3), of_size(outputs, element)),
@@ -315,7 +314,7 @@ def sparse_mm(call: Call) -> Cost:
     k, n = call.shape(first + 2, 2)
     if 2 * half != k:
         raise UnknownCostError
-    element = out_dtype_bytes(call, 6 if first else 3, element_bytes(call, first + 2))
+    element = out_dtype_bytes(call, 6 if first else 3, call.element_bytes(first + 2))
     read = read_bytes(call, *range(first + 3))
     return Cost(2 * m * n * half, total(read, of_size(m * n, element)), call.dtype(first), m * n * first)
 
@@ -324,7 +323,7 @@ def sparse_mm(call: Call) -> Cost:
 def cslt_sparse_mm(call: Call) -> Cost:
     """(compressed_A [m, …], dense_B [k, n], bias [m], alpha, out_dtype, …), counted as `sparse_linear`."""
     m, (k, n) = call.shape(0)[0], call.shape(1, 2)
-    element = out_dtype_bytes(call, 4, element_bytes(call, 1))
+    element = out_dtype_bytes(call, 4, call.element_bytes(1))
     per_output = present(call, 2) + present(call, 3)
     return Cost(
         2 * m * n * (k // 2),

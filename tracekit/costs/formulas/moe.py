@@ -15,7 +15,6 @@ from math import prod
 from tracekit.costs.formulas.engine_matmul import marlin_sizes
 from tracekit.costs.formulas.operands import (
     FLOAT4_PAIR,
-    element_bytes,
     is_integer,
     of_size,
     read_bytes,
@@ -27,7 +26,7 @@ from tracekit.costs.registry import Call, Cost, Shape, UnknownCostError, registe
 def experts_read(call: Call, index: int, rows: int) -> int | None:
     """Bytes of the experts' matrices [experts, …] that are input `index`, as many as `rows` rows can meet."""
     shape = call.shape(index)
-    return of_size(min(shape[0], rows) * prod(shape[1:]), element_bytes(call, index))
+    return of_size(min(shape[0], rows) * prod(shape[1:]), call.element_bytes(index))
 
 
 @register(
@@ -60,12 +59,12 @@ def fused_experts(call: Call) -> Cost:
         read_bytes(call, 0, 3, 4),
         experts_read(call, 1, routed),
         experts_read(call, 2, routed),
-        of_size(tokens * hidden, element_bytes(call, 0)),
+        of_size(tokens * hidden, call.element_bytes(0)),
     )
     return Cost(
         matrix=2 * routed * hidden * (rows_1 + inner),
         bytes=traffic,
-        dtype=call.dtype(1) if packed == hidden and element_bytes(call, 1) == 1 else call.dtype(0),
+        dtype=call.dtype(1) if packed == hidden and call.element_bytes(1) == 1 else call.dtype(0),
         vector=routed * (inner * (3 if rows_1 == 2 * inner else 1) + 2 * hidden),
     )
 
@@ -135,6 +134,6 @@ def moe_wna16_marlin_gemm(call: Call) -> Cost:
     traffic = total(
         read_bytes(call, 0),
         experts_read(call, 2, routed),
-        of_size(routed * n, element_bytes(call, 0)),
+        of_size(routed * n, call.element_bytes(0)),
     )
     return Cost(2 * routed * n * k, traffic, call.dtype(0), min(call.shape(2)[0], routed) * n * k)

@@ -8,36 +8,11 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from tracekit.costs.registry import Call, UnknownCostError, total
-
-# Bytes per element by the number of a `torch.dtype`, which is how a trace holds one: c10/core/ScalarType.h.
-SCALAR_TYPE_BYTES = {
-    0: 1,  # uint8
-    1: 1,  # int8
-    2: 2,  # int16
-    3: 4,  # int32
-    4: 8,  # int64
-    5: 2,  # float16
-    6: 4,  # float32
-    7: 8,  # float64
-    9: 8,  # complex64
-    10: 16,  # complex128
-    11: 1,  # bool
-    15: 2,  # bfloat16
-    23: 1,  # float8_e5m2
-    24: 1,  # float8_e4m3fn
-    25: 1,  # float8_e5m2fnuz
-    26: 1,  # float8_e4m3fnuz
-    44: 1,  # float8_e8m0fnu
-}
+from tracekit.costs.formulas.tensors import SCALAR_TYPES
+from tracekit.costs.registry import DTYPE_BYTES, Call, UnknownCostError, total
 
 # Two 4-bit numbers an element: the shapes of such tensors are half as wide as the matrices that they hold.
 FLOAT4_PAIR = "c10::Float4_e2m1fn_x2"
-
-
-def element_bytes(call: Call, index: int) -> int | None:
-    """Bytes of an element of input `index`, None for an unknown type."""
-    return 1 if call.dtype(index) == FLOAT4_PAIR else call.element_bytes(index)
 
 
 def present(call: Call, index: int) -> bool:
@@ -53,7 +28,7 @@ def read_bytes(call: Call, *indices: int) -> int | None:
 def _bytes_of(call: Call, index: int) -> int | None:
     if not present(call, index):
         return 0
-    size = element_bytes(call, index)
+    size = call.element_bytes(index)
     shape = call.shapes[index] if index < len(call.shapes) else ()
     if any(not isinstance(length, int) for length in shape):
         return None if size is None else sum(map(prod, call.shape_list(index))) * size
@@ -72,7 +47,7 @@ def out_dtype_bytes(call: Call, index: int, otherwise: int | None) -> int | None
     if not call.values[index]:
         return otherwise
     number = call.value(index)
-    return SCALAR_TYPE_BYTES.get(number) if isinstance(number, int) else None
+    return DTYPE_BYTES.get(SCALAR_TYPES.get(number, "")) if isinstance(number, int) else None
 
 
 def scalar(call: Call, index: int, otherwise: Any) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import prod
 
 from tracekit.costs.formulas.matmul import grouped_product, product
-from tracekit.costs.formulas.operands import element_bytes, of_size, out_dtype_bytes, present, read_bytes
+from tracekit.costs.formulas.operands import of_size, out_dtype_bytes, present, read_bytes
 from tracekit.costs.registry import Call, Cost, UnknownCostError, register, total
 
 # Bytes of a scale by the number of a `torch.nn.functional.ScalingType`: fp32, but e4m3 for blocks of 16
@@ -24,7 +24,7 @@ def scaled_mm(call: Call) -> Cost:
 
     Without `out_dtype` the result has the type of `self`.
     """
-    element = out_dtype_bytes(call, 6, element_bytes(call, 0))
+    element = out_dtype_bytes(call, 6, call.element_bytes(0))
     per_output = 1 + present(call, 4)
     shapes = call.shape(0, 2), call.shape(1, 2)
     return product(call, 0, 1, *shapes, element, 2, 3, 4, 5, vector_per_output=per_output)
@@ -43,7 +43,7 @@ def scaled_mm_v2(call: Call) -> Cost:
 
     The recipes name the kinds of scales, `torch.nn.functional.ScalingType`.
     """
-    element = out_dtype_bytes(call, 9, element_bytes(call, 0))
+    element = out_dtype_bytes(call, 9, call.element_bytes(0))
     per_output = 1 + present(call, 8)
     shapes = call.shape(0, 2), call.shape(1, 2)
     cost = product(call, 0, 1, *shapes, element, 8, vector_per_output=per_output)
@@ -96,14 +96,14 @@ def weight_int4pack_mm(call: Call) -> Cost:
     A zero point subtracted and a scale multiplied for every weight: 2.
     """
     (m, k), n = call.shape(0, 2), call.shape(3, 3)[1]
-    return weight_only(call, 0, m, n, k, element_bytes(call, 0), 1, 3, vector=2 * n * k)
+    return weight_only(call, 0, m, n, k, call.element_bytes(0), 1, 3, vector=2 * n * k)
 
 
 @register("aten::_weight_int4pack_mm_with_scales_and_zeros")
 def weight_int4pack_mm_with_scales_and_zeros(call: Call) -> Cost:
     """(self [m, k], packed weights [n, …], group size, scales, zeros), counted as `weight_int4pack_mm`"""
     (m, k), n = call.shape(0, 2), call.shape(1, 2)[0]
-    return weight_only(call, 0, m, n, k, element_bytes(call, 0), 1, 3, 4, vector=2 * n * k)
+    return weight_only(call, 0, m, n, k, call.element_bytes(0), 1, 3, 4, vector=2 * n * k)
 
 
 @register("aten::_weight_int8pack_mm")
@@ -112,7 +112,7 @@ def weight_int8pack_mm(call: Call) -> Cost:
     (m, k), (n, k_weight) = call.shape(0, 2), call.shape(1, 2)
     if k != k_weight:
         raise UnknownCostError
-    return weight_only(call, 0, m, n, k, element_bytes(call, 0), 1, 2, vector=m * n)
+    return weight_only(call, 0, m, n, k, call.element_bytes(0), 1, 2, vector=m * n)
 
 
 @register("aten::_dyn_quant_matmul_4bit")
@@ -125,7 +125,7 @@ def dyn_quant_matmul_4bit(call: Call) -> Cost:
     if k != call.value(3):
         raise UnknownCostError
     m = prod(rows)
-    return weight_only(call, 0, m, n, k, element_bytes(call, 0), 1, vector=2 * m * k + m * n)
+    return weight_only(call, 0, m, n, k, call.element_bytes(0), 1, vector=2 * m * k + m * n)
 
 
 @register("quantized::linear_dynamic_fp16_unpacked_weight", "onednn::linear_dynamic_fp16")
@@ -141,4 +141,4 @@ def linear_of_unpacked_weight(call: Call) -> Cost:
         raise UnknownCostError
     m = prod(rows)
     vector = m * n * present(call, 2)
-    return weight_only(call, 0, m, n, k, element_bytes(call, 0), 1, 2, vector=vector)
+    return weight_only(call, 0, m, n, k, call.element_bytes(0), 1, 2, vector=vector)

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from math import prod
 
-from tracekit.costs.formulas.traffic import elements, moved, size, tensor_indices
+from tracekit.costs.formulas.tensors import elements
+from tracekit.costs.formulas.traffic import moved, size, tensor_indices
 from tracekit.costs.registry import Call, Cost, UnknownCostError, register, total
 
 # For each element of the state: Δ·A, exp, ΔB·u, A·h, add; h·C, add.

@@ -9,7 +9,8 @@ from __future__ import annotations
 from math import prod
 
 from tracekit.costs.formulas.fused import DYNAMIC_QUANTISATION, STATIC_QUANTISATION
-from tracekit.costs.formulas.traffic import elements, moved
+from tracekit.costs.formulas.tensors import elements
+from tracekit.costs.formulas.traffic import moved
 from tracekit.costs.registry import Call, Cost, register, total
 
 

@@ -11,8 +11,8 @@ from math import prod
 
 from tracekit.costs.registry import DTYPE_BYTES, Call, Cost, Shape, UnknownCostError, total
 
-# From the numbers of `c10::ScalarType`, by which a call's dtype argument is recorded.
-_SCALAR_TYPES = {
+# From the numbers of `c10::ScalarType` (c10/core/ScalarType.h), by which a call's dtype argument is recorded.
+SCALAR_TYPES = {
     0: "unsigned char",
     1: "signed char",
     2: "short int",
@@ -29,6 +29,11 @@ _SCALAR_TYPES = {
     13: "c10::quint8",
     14: "c10::qint32",
     15: "c10::BFloat16",
+    23: "c10::Float8_e5m2",
+    24: "c10::Float8_e4m3fn",
+    25: "c10::Float8_e5m2fnuz",
+    26: "c10::Float8_e4m3fnuz",
+    44: "c10::Float8_e8m0fnu",
 }
 
 BOOL, INTEGER, FLOAT, COMPLEX = range(4)
@@ -124,7 +129,7 @@ def flags_of(call: Call, index: int, count: int) -> tuple[bool, ...]:
 def dtype_argument(call: Call, index: int, default: str | None) -> str | None:
     """The dtype that a call was given as input `index`, as Kineto spells types."""
     code = text(call, index)
-    return _SCALAR_TYPES.get(int(code)) if code.isdigit() else default
+    return SCALAR_TYPES.get(int(code)) if code.isdigit() else default
 
 
 def broadcast(shapes: Iterable[Shape]) -> Shape:

@@ -6,16 +6,8 @@ a kernel passes over, and how often. It knows no op.
 
 from __future__ import annotations
 
-from math import prod
-
+from tracekit.costs.formulas.tensors import elements
 from tracekit.costs.registry import Call, UnknownCostError, total
-
-
-def elements(call: Call, index: int) -> int:
-    """How many elements input `index` has; raises `UnknownCostError` where it is no tensor."""
-    if not call.is_tensor(index):
-        raise UnknownCostError
-    return prod(call.shape(index)) if call.shapes[index] else 1
 
 
 def moved(call: Call, *indices: int) -> int | None:
