@@ -11,6 +11,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tracekit.attribution.intervals import NOBODY
 from tracekit.attribution.modules import Module, Table
@@ -224,6 +225,7 @@ def _inside_by_table(table: Table, path: str, kind: str | None) -> tuple[list[Mo
     return modules, children
 
 
+@lru_cache(maxsize=4096)
 def _part(kind: str | None, name: str, is_leaf: bool) -> str | None:
     """The part that a module of this type and name is the top of; `is_leaf`: holds no modules."""
     if kind and _NO_PART.search(kind):

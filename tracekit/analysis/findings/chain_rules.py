@@ -55,7 +55,9 @@ def elementwise_chains(evidence: Evidence, taken: Collection[int] = ()) -> Itera
     fuses[list(taken)] = False
     known: dict[bytes, tuple[Chain, ...]] = {}
     totals: dict[int, _Total] = defaultdict(_Total)
-    label = evidence.label_of_scope(work.scope)
+    label, scope, gpu_time = (
+        column.tolist() for column in (evidence.label_of_scope(work.scope), work.scope, work.gpu_time)
+    )
     bandwidth = evidence.device.bandwidth_gbs if evidence.device else None
     for first, last in evidence.runs(fuses & work.in_pass):
         codes = work.signature[first:last]
@@ -66,13 +68,13 @@ def elementwise_chains(evidence: Evidence, taken: Collection[int] = ()) -> Itera
                 [evidence.trace.signatures[code].name for code in codes.tolist()],
             )
         for chain in known[key]:
-            total = totals[int(label[first])]
-            time = int(work.gpu_time[[first + position for position in chain.joined]].sum())
+            total = totals[label[first]]
+            time = sum(gpu_time[first + position] for position in chain.joined)
             total.time += time
             total.traffic += chain.traffic
             total.saved += chain.saved
             total.chains += 1
-            total.scopes.add(int(work.scope[first]))
+            total.scopes.add(scope[first])
             if bandwidth:  # bytes ÷ (GB/s) is ns
                 left = (chain.traffic - chain.saved) / bandwidth
                 # The fused kernel moves what is left as fast as these kernels move what they do.
