@@ -9,6 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from .tiny_decoders import DECODERS
+
 LLAMA = {
     "architectures": ["LlamaForCausalLM"],
     "model_type": "llama",
@@ -19,22 +21,7 @@ LLAMA = {
     "num_key_value_heads": 2,
     "vocab_size": 100,
 }
-NEMOTRON_H = {
-    "architectures": ["NemotronHForCausalLM"],
-    "model_type": "nemotron_h",
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "hybrid_override_pattern": "M-*M",
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-    "mamba_num_heads": 4,
-    "mamba_head_dim": 8,
-    "n_groups": 2,
-    "ssm_state_size": 16,
-    "chunk_size": 8,
-    "vocab_size": 100,
-}
+NEMOTRON_H = DECODERS["nemotron_h"]
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,20 @@ def tensor(*shape: int, dtype: str = BF16) -> dict[str, Any]:
     return {"shape": list(shape), "dtype": dtype, "value": ""}
 
 
+def fp8(*shape: int) -> dict[str, Any]:
+    return tensor(*shape, dtype=FP8)
+
+
+def int8(*shape: int) -> dict[str, Any]:
+    return tensor(*shape, dtype=INT8)
+
+
+# What tests of products multiply, if nothing else is said: [4, 6] @ [6, 10], which has 40 results.
+FLOPS = 2 * 4 * 6 * 10
+A, B, OUT = 24, 60, 40  # elements
+SCALE = tensor(dtype=FP32)
+
+
 def tensors(*shapes: tuple[int, ...]) -> dict[str, Any]:
     return {"shape": [list(shape) for shape in shapes], "dtype": "TensorList", "value": ""}
 

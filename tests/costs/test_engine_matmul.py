@@ -8,32 +8,23 @@ import pytest
 
 from tests.costs.calls import (
     BF16_NUMBER,
-    FP8,
+    FLOPS,
     FP32,
     FP32_NUMBER,
     HALF,
-    INT8,
     INT32,
+    OUT,
+    SCALE,
     UINT8,
+    A,
+    B,
     cost,
+    fp8,
+    int8,
     known,
     tensor,
 )
 from tracekit.costs import is_wrapper
-
-# [4, 6] @ [6, 10] throughout, if nothing else is said: 2 · 4 · 6 · 10 FLOPs, 40 results.
-FLOPS = 2 * 4 * 6 * 10
-A, B, OUT = 24, 60, 40  # elements
-SCALE = tensor(dtype=FP32)
-
-
-def fp8(*shape: int) -> dict[str, Any]:
-    return tensor(*shape, dtype=FP8)
-
-
-def int8(*shape: int) -> dict[str, Any]:
-    return tensor(*shape, dtype=INT8)
-
 
 CASES: dict[str, tuple[str, list[Any], int, int, int]] = {
     # name: op, arguments, matrix FLOPs, bytes, vector FLOPs
