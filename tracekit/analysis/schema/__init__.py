@@ -39,6 +39,10 @@ from tracekit.analysis.schema.rows import (
     PhaseRow,
     RegionRow,
     Roofline,
+    Timeline,
+    TimelineEvents,
+    TimelineGap,
+    TimelineStream,
     TypePhase,
     TypeRow,
     UncostedRow,
@@ -76,6 +80,10 @@ __all__ = [
     "Share",
     "Telemetry",
     "Time",
+    "Timeline",
+    "TimelineEvents",
+    "TimelineGap",
+    "TimelineStream",
     "Tower",
     "TraceInfo",
     "TypePhase",
@@ -107,3 +115,4 @@ class Report(Row, frozen=True, kw_only=True):
     headroom: tuple[HeadroomRow, ...] = ()
     uncosted: tuple[UncostedRow, ...] = ()
     findings: tuple[Finding, ...]
+    timeline: Timeline | None = None

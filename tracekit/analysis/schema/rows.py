@@ -262,6 +262,48 @@ class OpRow(Roofline, frozen=True):
     causal_matrix_flops: int | None = None  # what causal masks leave of them, where the op has one
 
 
+class TimelineEvents(Row, frozen=True):
+    """GPU events as columns of one length, by start. Events are merged where there are too many to draw."""
+
+    start_us: tuple[float, ...] = ()  # since the timeline's start
+    duration_us: tuple[float, ...] = ()
+    stream: tuple[int, ...] = ()  # position in `Timeline.streams`
+    module: tuple[int | None, ...] = ()  # position in `Report.modules`; None: outside modules
+    kernel: tuple[int, ...] = ()  # position in `Timeline.kernels`
+    count: tuple[int, ...] = ()  # how many events of one module and stream stand here as one
+
+
+class TimelineStream(Row, frozen=True):
+    device: int
+    stream: int | str
+
+
+class TimelineGap(Row, frozen=True):
+    """While nothing runs on a device. `cause` in the words of `HeadroomRow.kind`."""
+
+    start_us: float
+    duration_us: float
+    device: int
+    cause: str  # "launches", "synchronisation", "queued"
+    module: int | None  # position in `Report.modules`: whose code launched what ends the gap
+    call: str | None  # the call that waited for the device, of cause "synchronisation"
+
+
+class Timeline(Row, frozen=True):
+    """The GPU in one pass: that of the main phase whose wall time is the median (the lower of two).
+
+    Without passes it is the whole trace. Backward events stand at the module whose backward they are.
+    """
+
+    pass_index: int | None
+    start_us: float  # since the first event of the trace
+    wall_us: float
+    streams: tuple[TimelineStream, ...] = ()
+    kernels: tuple[str, ...] = ()
+    events: TimelineEvents = TimelineEvents()
+    gaps: tuple[TimelineGap, ...] = ()
+
+
 class RegionRow(Row, frozen=True):
     name: str
     calls: int
