@@ -8,6 +8,7 @@ compiles the catalogues; nothing here writes a file.
 from __future__ import annotations
 
 import gettext
+import json
 import math
 import re
 import string
@@ -164,6 +165,13 @@ class Locale:
 
     def with_percent_sign(self, number: str) -> str:
         return f"{number}\N{NO-BREAK SPACE}%" if self.lang == "ru" else f"{number}%"
+
+
+def page_messages(lang: str) -> dict[str, str | list[str]]:
+    """The translations of the texts in the page's scripts; of a plural its forms, in CLDR's order."""
+    path = LOCALE_DIRECTORY / lang / "LC_MESSAGES" / "page.json"
+    found: dict[str, str | list[str]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
 
 
 class _LocalFields(string.Formatter):

@@ -278,6 +278,18 @@ LIMITS = {
 }
 
 
+PARTS = {
+    "attention": N_("attention"),
+    "linear_attention": N_("linear attention"),
+    "mamba": N_("Mamba"),
+    "convolution": N_("convolution"),
+    "mlp": N_("FFN"),
+    "moe": N_("MoE"),
+    "norm": N_("norms"),
+    "residual": N_("the rest of the block"),
+}
+
+
 def bound_of_a_pass(report: Report, locale: Locale) -> str:
     """The least time a pass could take, what of it the GPU reaches, and what limits; empty if unknown."""
     flops, _ = report.flops, locale._
