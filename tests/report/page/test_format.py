@@ -128,9 +128,9 @@ def test_plural_forms_are_those_of_the_catalogue(blank: Page) -> None:
         blank.evaluate(
             "text => { payload.textContent = text; }", json.dumps({"lang": lang, "messages": forms})
         )
+        call = "ngettext('{n} row of {n}', '{n} rows', n)"
         return blank.evaluate(  # type: ignore[no-any-return]
-            f"counts => {{ {script} return counts.map((n) => ngettext('{{n}} row of {{n}}', '{{n}} rows', n)); }}",
-            counts,
+            f"counts => {{ {script} return counts.map((n) => {call}); }}", counts
         )
 
     assert plural("ru") == [
