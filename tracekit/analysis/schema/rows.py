@@ -266,7 +266,7 @@ class TimelineEvents(Row, frozen=True):
     """GPU events as columns of one length, by start. Events are merged where there are too many to draw."""
 
     start_us: tuple[float, ...] = ()  # since the timeline's start
-    duration_us: tuple[float, ...] = ()
+    duration_us: tuple[float, ...] = ()  # in which it computes: what is merged may pause in between
     stream: tuple[int, ...] = ()  # position in `Timeline.streams`
     module: tuple[int | None, ...] = ()  # position in `Report.modules`; None: outside modules
     kernel: tuple[int, ...] = ()  # position in `Timeline.kernels`
@@ -301,7 +301,9 @@ class Timeline(Row, frozen=True):
     streams: tuple[TimelineStream, ...] = ()
     kernels: tuple[str, ...] = ()
     events: TimelineEvents = TimelineEvents()
-    gaps: tuple[TimelineGap, ...] = ()
+    gaps: tuple[TimelineGap, ...] = ()  # the longest, by start
+    gaps_left_out: int = 0  # shorter ones
+    gaps_left_out_us: float = 0.0
 
 
 class RegionRow(Row, frozen=True):
