@@ -152,11 +152,18 @@ class TypeRow(Roofline, frozen=True):
     phases: tuple[TypePhase, ...] = ()  # where there are several
 
 
+class PartTime(Row, frozen=True):
+    part: str  # as in `BlockPart`
+    gpu_time_per_pass_us: float
+    cpu_time_per_pass_us: float
+
+
 class BlockPhase(ModulePhase, frozen=True):
     attention_flops_per_pass: int | None
     ffn_flops_per_pass: int | None
     mixer_flops_per_pass: int | None
     cpu_gflops: float | None
+    parts: tuple[PartTime, ...] = ()
 
 
 class PartFigures(Roofline, frozen=True, kw_only=True):
@@ -167,6 +174,7 @@ class PartFigures(Roofline, frozen=True, kw_only=True):
     matrix_flops_per_pass: int | None
     tflops: float | None
     headroom_per_pass_us: float | None = None
+    cpu_time_per_pass_us: float | None = None
 
 
 class BlockPart(PartFigures, frozen=True):
