@@ -45,6 +45,17 @@ def test_accounting_adds_up_and_equals_the_reference(name: str) -> None:
     assert accounting.gpu_time_us == close(sum(share.us for shares in parts.values() for share in shares))
 
 
+@every_trace
+def test_nothing_that_keeps_its_bound_stands_above_the_roof(name: str) -> None:
+    report = report_of(name)
+    highest = max((roof.tflops for roof in report.flops.roofs), default=0.0)
+    for row in (*report.ops, *report.modules, *report.types):
+        if row.roofline_tflops is None or row.roofline_intensity is None or row.beats_bound:
+            continue
+        roof = min(highest, row.roofline_intensity * (report.device.bandwidth_gbs or 0.0) / 1000)
+        assert row.roofline_tflops <= roof * (1 + 1e-9)
+
+
 # GPU events and µs of each backward, and of modules in it with their children, as a loop over the JSON that
 # knows arrows alone, or sequence numbers alone, finds them. The other traces have no modules or no backward.
 BACKWARD: dict[str, tuple[int, float, dict[str, tuple[int, float]]]] = {

@@ -56,7 +56,7 @@ def measure(
     steps = find_steps(trace, attribution, costs, captured.whole_steps)
     time = headline.time_of(trace, captured, passes, main, steps)
     flops = headline.flops_of(
-        costs, work_of_op, attribution.op_pass, pass_flops, passes, time, main, steps, timed
+        costs, work_of_op, device, attribution.op_pass, pass_flops, passes, time, main, steps, timed
     )
 
     totals = total_by_module(trace, attribution, costs, pass_flops.by_scope)
