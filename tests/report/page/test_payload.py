@@ -134,9 +134,7 @@ def test_tables_are_those_of_report_json(name: str, payload: dict[str, Any]) -> 
     for table in ("types", "kernels", "ops", "passes"):
         equal_columns(payload[table], document[table], without={"phases", "short"})
     blocks = dict(payload["blocks"])
-    for row, parts, phases in zip(
-        document["blocks"], blocks.pop("parts"), blocks.pop("phases"), strict=True
-    ):
+    for row, parts, phases in zip(document["blocks"], blocks.pop("parts"), blocks.pop("phases"), strict=True):
         equal_rows(parts, row["parts"])
         equal_rows(phases, row["phases"])
     paths = [row["path"] for row in document["modules"]]
