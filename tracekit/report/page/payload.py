@@ -6,13 +6,15 @@ referred to by their position in `Report.modules`.
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from tracekit.analysis.schema import ModuleRow, Report, Row
+from tracekit.analysis.schema import BlockPhase, ModuleRow, Report, Row
+from tracekit.hardware import dtype_key
 from tracekit.messages import Message
 from tracekit.report import palette, view
 from tracekit.report.escape import clean
@@ -39,19 +41,24 @@ def payload(report: Report, locales: Mapping[str, Locale], lang: str) -> dict[st
         "on_gpu": view.has_gpu(report),
         "per_pass": view.is_per_pass(report),
         "has_backward": view.has_backward(report),
-        "phases": [] if phases == [None] else phases,
-        "main_phase": report.time.phase,
-        "phase_names": {str(name): plain_name(str(name)) for name in phases if name is not None},
+        "phases": [clean(name) for name in phases if name is not None],
+        "main_phase": None if report.time.phase is None else clean(report.time.phase),
+        "phase_names": {clean(name): plain_name(name) for name in phases if name is not None},
+        "phase_rows": columns(report.phases),
         "basis": {
-            name: {str(phase or ""): view.per_pass_text(report, locale, phase) for phase in [None, *phases]}
+            name: {
+                clean(phase or ""): view.per_pass_text(report, locale, phase) for phase in [None, *phases]
+            }
             for name, locale in locales.items()
         },
-        "time": plain(report.time),
+        "time": {name: column[0] if column else None for name, column in columns([report.time]).items()},
         "flops": plain(report.flops),
         "device": {
             "name": clean(report.device.name or ""),
             "peaks": report.device.peaks,
             "bandwidth_gbs": report.device.bandwidth_gbs,
+            "note": _note(report, locales),
+            "dtypes": _dtypes(report),
         },
         "palette": {
             "series": palette.SERIES,
@@ -67,7 +74,7 @@ def payload(report: Report, locales: Mapping[str, Locale], lang: str) -> dict[st
             **columns(report.blocks),
             "module": [position.get(row.path) for row in report.blocks],
             "parts": [plain(row.parts) for row in report.blocks],
-            "phases": [plain(row.phases) for row in report.blocks],
+            "phases": [[_block_phase(one) for one in row.phases] for row in report.blocks],
         },
         "kernels": {
             **columns(report.kernels),
@@ -111,7 +118,7 @@ def _modules(report: Report, position: Mapping[str, int]) -> dict[str, Any]:
         "type": [None if row.type is None else types[row.type] for row in rows],
         "block": [None if row.block is None else position.get(row.block) for row in rows],
         "columns": columns(rows, _TREE_FIELDS),
-        "phases": {name: _of_phase(rows, name) for name in side_by_side(report) if name is not None},
+        "phases": {clean(name): _of_phase(rows, name) for name in side_by_side(report) if name is not None},
     }
 
 
@@ -128,6 +135,23 @@ def _of_phase(rows: Sequence[ModuleRow], phase: str) -> Columns:
         for name in fields
         if name != "phase"
     }
+
+
+def _block_phase(row: BlockPhase) -> dict[str, Any]:
+    return {**plain(row), "phase": clean(row.phase)}
+
+
+def _note(report: Report, locales: Mapping[str, Locale]) -> dict[str, str] | None:
+    """What there is to know of the device's figures, by language."""
+    note = report.device.note
+    return None if note is None else {name: clean(locale.message(note)) for name, locale in locales.items()}
+
+
+def _dtypes(report: Report) -> list[str]:
+    """The types, as `peaks` names them, of operands of operators that multiply matrices on the GPU."""
+    written = {row.dtypes for row in report.ops if row.matrix_flops and row.gpu_time_us and row.dtypes}
+    names = {name for text in written for name in re.findall(r'"([^"]+)"', text)}
+    return sorted({key for name in names if (key := dtype_key(name)) is not None})
 
 
 def _timeline(report: Report) -> dict[str, Any] | None:
