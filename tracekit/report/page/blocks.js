@@ -29,7 +29,10 @@ const startBlocks = (view, controls) => {
     return new Map(kinds.map((kind) => [kind, parts[kind] ?? free.shift() ?? grey]));
   })();
   const partNames = Object.keys(payload.palette.parts);
-  const patternOf = (name) => { const at = partNames.indexOf(name); return at < 0 ? partNames.length + kinds.indexOf(name) : at; };
+  const patternOf = (name) => {
+    const at = partNames.indexOf(name);
+    return isNarrow() ? 0 : at < 0 ? partNames.length + kinds.indexOf(name) : at;
+  };
   const kindWord = (kind) => elide(partWord(kind), 28);
 
   /** What is known of a block in the chosen phase. */
@@ -49,6 +52,13 @@ const startBlocks = (view, controls) => {
     return slotOf.get(block) ?? -1;
   };
 
+  let zoom = { start: 0, end: 100 };
+  const zoomed = slots.length > 60;
+  const canZoom = () => zoomed && !isPrinting;
+  /** How wide a block stands, px; too narrow for patterns and lines, bars have colours alone and lines their dots. */
+  const bandWidth = () => Math.max(100, view.clientWidth - 140) / slots.length * 100 / (canZoom() ? zoom.end - zoom.start : 100);
+  const isNarrow = () => bandWidth() < 8;
+
   /** Bars, as [name of their series, text, look, times by slot]. */
   const bars = () => {
     const whole = slots.map((row) => (row && !partsOf(row).length ? timeOf(row) : null));
@@ -63,7 +73,7 @@ const startBlocks = (view, controls) => {
 
   /** Efficiency, a line for each kind of a stack: between kinds it would only jump. */
   const speedLines = (colour) => {
-    const size = Math.max(3, Math.min(8, view.clientWidth / slots.length / 2));
+    const size = Math.max(3, Math.min(8, bandWidth() / 2)), width = isNarrow() ? 0 : 1;
     return stacks.flatMap((stack) => kinds.map((kind) => slots.map((row) => (row?.stack === stack && row.kind === kind ? speedOf(row) : null) ?? "-")))
       .filter((speeds) => speeds.some(isKnown))
       .flatMap((data) => {
@@ -71,8 +81,8 @@ const startBlocks = (view, controls) => {
         // A rim keeps the line readable in front of bars of any colour.
         const rim = cssColour("--card");
         return [
-          { ...line, symbolSize: size + 3, itemStyle: { color: rim }, lineStyle: { color: rim, width: 3 }, z: 4 },
-          { ...line, symbolSize: size, itemStyle: { color: colour }, lineStyle: { color: colour, width: 1 }, z: 5 },
+          { ...line, symbolSize: size + 2, itemStyle: { color: rim }, lineStyle: { color: rim, width: 3 * width }, z: 4 },
+          { ...line, symbolSize: size, itemStyle: { color: colour }, lineStyle: { color: colour, width }, z: 5 },
         ];
       });
   };
@@ -93,10 +103,6 @@ const startBlocks = (view, controls) => {
       [_("Parameters"), format.count(row.parameters)],
     ]);
   };
-
-  let zoom = { start: 0, end: 100 };
-  const zoomed = slots.length > 60;
-  const canZoom = () => zoomed && !isPrinting;
 
   /** Headings of the stacks, a strip of the kinds and the mark of the selected block, around the bars. */
   const marks = (showsKinds) => {
@@ -151,7 +157,7 @@ const startBlocks = (view, controls) => {
     return {
       aria: { enabled: true, label: { enabled: false }, decal: { show: true } },
       legend: legend.option,
-      grid: { left: 70, right: hasSpeed ? 70 : 16, top, bottom },
+      grid: { left: 84, right: hasSpeed ? 70 : 16, top, bottom },
       tooltip: {
         trigger: "axis", axisPointer: { type: "shadow", shadowStyle: { color: "rgba(128,128,128,.15)" } },
         formatter: (found) => { const row = slots[found[0]?.dataIndex]; return row ? hintOf(row) : ""; },
@@ -162,7 +168,7 @@ const startBlocks = (view, controls) => {
         name: _("Block number"), nameLocation: "middle", nameGap: showsKinds ? 44 : 26,
       },
       yAxis: [
-        { ...axisStyle(), type: "value", boundaryGap: [0, "4%"], name: `${timeWord()} (${unit}), ${basis()}`, nameLocation: "middle", nameGap: 50,
+        { ...axisStyle(), type: "value", boundaryGap: [0, "4%"], name: `${timeWord()} (${unit})\n${basis()}`, nameLocation: "middle", nameGap: 46, nameTextStyle: { color: text, lineHeight: 16 },
           axisLabel: { color: text, formatter: (value) => tickText(value / scale) } },
         { ...axisStyle(), type: "value", show: hasSpeed, min: 0, boundaryGap: [0, "4%"], name: speedName, nameLocation: "middle", nameGap: 50, splitLine: { show: false },
           axisLabel: { color: text, formatter: tickText } },
@@ -198,6 +204,7 @@ const startBlocks = (view, controls) => {
   view.append(note);
   onChange(["selected"], () => { zoom = zoomAround(zoom, selectedSlot(), slots.length); });
   const made = makeChart(view, {
+    fluid: true,
     height: () => 400 + (stackRuns.length ? 18 : 0) + (kinds.length > 1 ? 22 : 0) + (zoomed ? 34 : 0), build,
     label: () => fill(_("{blocks}: {time}, {basis}"), { blocks: ngettext("{n} block", "{n} blocks", rows.length), time: timeWord(), basis: basis() }),
     follows: ["selected"],
@@ -205,7 +212,13 @@ const startBlocks = (view, controls) => {
   made.box.id = "blocks-chart";
   onChange(["language", "phase"], write);
   write();
-  made.chart.on("datazoom", () => { const { start, end } = made.chart.getOption().dataZoom[0]; zoom = { start, end }; });
+  let settled = null;
+  made.chart.on("datazoom", () => {
+    const { start, end } = made.chart.getOption().dataZoom[0], before = bandWidth();
+    zoom = { start, end };
+    clearTimeout(settled);
+    if (bandWidth() !== before) settled = setTimeout(made.redraw, 250);
+  });
   const choose = (slot) => { if (slots[slot]?.module != null) select(slots[slot].module, "blocks"); };
   onColumn(made.chart, choose);
   makeWalkable(made, {

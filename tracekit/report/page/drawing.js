@@ -59,7 +59,7 @@ const textWidth = (text) => {
  * A legend above a chart `width` px wide, and the height that it takes. `entries` have a name (that of their
  * series), a text and how they look.
  */
-const legendAbove = (entries, width, itemWidth = 20) => {
+const legendAbove = (entries, width, itemWidth = 16) => {
   const room = Math.max(200, width - 20);
   let rows = entries.length ? 1 : 0, used = 0;
   for (const { text } of entries) {

@@ -7,6 +7,8 @@ const startPasses = (view, controls) => {
   const onGpu = payload.on_gpu;
   const hasOutliers = rows.some((row) => row.outlier);
   const MOST_NAMED = 5;
+  // Of `SHAPES`, without that of outliers and what a legend draws like a bar.
+  const PHASE_SHAPES = [0, 2, 4, 5, 6, 7];
 
   // What is shown: "all", "usual" (without outliers), or "phase " and a name.
   let wanted = "all";
@@ -42,7 +44,7 @@ const startPasses = (view, controls) => {
   /** What the bars are made of, as [name, text, field, look]. */
   const stackOf = () => (onGpu
     ? [["busy", _("GPU busy"), "gpu_busy_us", barStyle(payload.palette.series[5], 0)],
-      ["idle", _("GPU idle between its kernels"), "gpu_idle_us", barStyle(payload.palette.grey, 4)]]
+      ["idle", _("GPU idle between its kernels"), "gpu_idle_us", barStyle(payload.palette.grey, view.clientWidth / rows.length < 8 ? 0 : 4)]]
     : []);
 
   const axisOf = (largest) => {
@@ -92,7 +94,7 @@ const startPasses = (view, controls) => {
     const stack = stackOf(), lines = shownPhases().flatMap(linesOf), dense = view.clientWidth / shown.length;
     const size = Math.max(2.5, Math.min(10, dense));
     const walls = shownPhases().map((phase, i) => ({
-      name: `wall ${phase}`, text: ofPhase(phase, _("wall time")), ...shapeOf(i, "", size), itemStyle: { color: inkOf(phase), borderColor: page, borderWidth: dense > 8 ? 1 : 0, decal: PLAIN },
+      name: `wall ${phase}`, text: ofPhase(phase, _("wall time")), ...shapeOf(PHASE_SHAPES[i % PHASE_SHAPES.length], "", size), itemStyle: { color: inkOf(phase), borderColor: page, borderWidth: dense > 8 ? 1 : 0, decal: PLAIN },
       data: shown.map((row, at) => [at, row]).filter(([, row]) => !row.outlier && (phase == null || row.phase === phase)).map(([at, row]) => [at, row.wall_us]),
     }));
     const outliers = shown.map((row, at) => [at, row]).filter(([, row]) => row.outlier).map(([at, row]) => [at, row.wall_us]);
@@ -155,6 +157,7 @@ const startPasses = (view, controls) => {
   }
   view.append(note);
   const made = makeChart(view, {
+    fluid: true,
     height: many ? 380 : onGpu ? 210 : 120, build: many ? buildMany : buildOne,
     label: () => fill(_("Wall time of {passes}"), { passes: ngettext("{n} pass", "{n} passes", rows.length) }),
   });

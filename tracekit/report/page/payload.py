@@ -46,9 +46,7 @@ def payload(report: Report, locales: Mapping[str, Locale], lang: str) -> dict[st
         "phase_names": {clean(name): plain_name(name) for name in phases if name is not None},
         "phase_rows": columns(report.phases),
         "basis": {
-            name: {
-                clean(phase or ""): view.per_pass_text(report, locale, phase) for phase in [None, *phases]
-            }
+            name: {clean(phase or ""): view.per_pass_text(report, locale, phase) for phase in [None, *phases]}
             for name, locale in locales.items()
         },
         "time": {name: column[0] if column else None for name, column in columns([report.time]).items()},

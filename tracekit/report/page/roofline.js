@@ -5,12 +5,23 @@ const startRoofline = (view, controls) => {
   const { peaks, bandwidth_gbs: bandwidth, note: deviceNote, dtypes } = payload.device;
   const figures = payload.modules.columns;
 
-  /** Dots of a table's rows: `time` is what their size shows; those without a place are counted. */
+  /** At most `MOST` of `rows`: of every type the largest, as many of each as there is room for. */
+  const largestOf = (rows) => {
+    const sorted = rows.sort((a, b) => b.time - a.time);
+    if (sorted.length <= MOST) return sorted;
+    const seen = new Map(), ranks = new Map();
+    for (const row of sorted) {
+      ranks.set(row, seen.get(row.type) ?? 0);
+      seen.set(row.type, ranks.get(row) + 1);
+    }
+    return sorted.sort((a, b) => ranks.get(a) - ranks.get(b)).slice(0, MOST).sort((a, b) => b.time - a.time);
+  };
+  /** Dots of a table's rows: `time` is what their area shows; those without a place are counted. */
   const dotsOf = (rows, time) => {
     const timed = rows.filter((row) => row[time] > 0);
     const placed = timed.filter((row) => row.arithmetic_intensity > 0 && row.gbs > 0);
     return {
-      dots: placed.map((row) => ({ ...row, time: row[time] })).sort((a, b) => b.time - a.time).slice(0, MOST),
+      dots: largestOf(placed.map((row) => ({ ...row, time: row[time] }))),
       unplaced: timed.length - placed.length, beyond: Math.max(0, placed.length - MOST),
     };
   };
@@ -113,35 +124,39 @@ const startRoofline = (view, controls) => {
     [_("Limited by"), limitWord(dot.limited_by)],
   ]);
 
+  // The dots as they are drawn, one over the other: small ones over large ones, those of the selection over all.
+  let drawn = [];
   const build = () => {
-    const { dots } = of(shown);
+    const all = of(shown).dots, marks = marksSelection();
+    const chosen = new Set(marks ? all.filter(isSelected) : []);
+    const dots = drawn = marks ? [...all.filter((dot) => !chosen.has(dot)), ...chosen] : all;
     const xs = dots.map((dot) => dot.arithmetic_intensity), ys = dots.map(speedOf);
     const roofed = flats().map(([, peak]) => peak);
     const xRange = decades([...xs, ...(bandwidth ? roofed.map((peak) => 1.5 * peak / bandwidth * 1e3) : [])]);
     const yRange = decades([...ys, ...roofed]);
     const groups = colours.legend(by());
     const groupOf = new Map(groups.map(([, colour], i) => [colour, i]));
-    const largest = dots[0].time, marks = marksSelection(), middle = Math.sqrt(xRange[0] * xRange[1]);
+    const labelled = new Set(all.slice(0, LABELLED)), largest = all[0].time, middle = Math.sqrt(xRange[0] * xRange[1]);
     const text = cssColour("--text"), page = cssColour("--page");
     const data = dots.map((dot, i) => {
-      const colour = colourOf(dot), group = groupOf.get(colour) ?? groups.length - 1, chosen = marks && isSelected(dot);
+      const colour = colourOf(dot), group = groupOf.get(colour) ?? groups.length - 1, isDim = marks && !chosen.has(dot);
       return {
         value: [xs[i], ys[i]], ...shapeOf(group, colour, Math.max(6, 44 * Math.sqrt(dot.time / largest))),
-        itemStyle: { color: colour, opacity: marks && !chosen ? .15 : .75, borderColor: chosen ? text : page, borderWidth: chosen ? 2 : 1 },
-        ...(i < LABELLED && { label: { show: true, formatter: () => elide(nameOf(dot), 34), position: xs[i] > middle ? "left" : "right", color: text, opacity: 1, fontSize: 12, textBorderColor: page, textBorderWidth: 3 } }),
+        itemStyle: isDim ? { color: cssColour("--line"), borderColor: page } : { color: colour, opacity: .75, borderColor: marks ? text : page, borderWidth: marks ? 2 : 1 },
+        ...(labelled.has(dot) && { label: { show: true, formatter: () => elide(nameOf(dot), 34), position: xs[i] > middle ? "left" : "right", color: text, opacity: 1, fontSize: 12, padding: [3, 4], textBorderColor: page, textBorderWidth: 3 } }),
       };
     });
-    const used = new Set(data.map((one) => one.itemStyle.color));
+    const used = new Set(all.map(colourOf));
     const entries = groups.map(([label, colour], i) => ({ name: String(i), text: elide(label, 28), icon: shapeOf(i, colour, 1).symbol, itemStyle: { color: colour } }))
       .filter((entry) => used.has(entry.itemStyle.color));
     const legend = legendAbove(entries, view.clientWidth, 12);
-    const axis = { ...axisStyle(), type: "log", logBase: 10, axisLabel: { color: text, formatter: decadeText }, nameLocation: "middle" };
+    const axis = ([low, high]) => ({ ...axisStyle(), type: "log", logBase: 10, min: low, max: high, interval: Math.ceil(Math.log10(high / low) / 12), axisLabel: { color: text, formatter: decadeText }, nameLocation: "middle" });
     return {
       legend: { ...legend.option, selectedMode: false },
       grid: { left: 76, right: 20 + Math.max(0, ...flats().map(([label]) => textWidth(label))), top: legend.height + 12, bottom: 50 },
-      tooltip: { trigger: "item", formatter: ({ dataIndex, seriesId }) => (seriesId === "dots" ? hintOf(dots[dataIndex]) : "") },
-      xAxis: { ...axis, min: xRange[0], max: xRange[1], name: _("FLOPs per byte (matrix and vector FLOPs ÷ bytes)"), nameGap: 30 },
-      yAxis: { ...axis, min: yRange[0], max: yRange[1], name: _("TFLOP/s (matrix and vector FLOPs)"), nameGap: 56 },
+      tooltip: { trigger: "item", formatter: ({ dataIndex, seriesId }) => (seriesId === "dots" ? hintOf(drawn[dataIndex]) : "") },
+      xAxis: { ...axis(xRange), name: _("FLOPs per byte (matrix and vector FLOPs ÷ bytes)"), nameGap: 30 },
+      yAxis: { ...axis(yRange), name: _("TFLOP/s (matrix and vector FLOPs)"), nameGap: 56 },
       series: [
         ...(peaks || bandwidth ? [roofs(xRange, yRange)] : []),
         { type: "scatter", id: "dots", data, z: 3, labelLayout: { hideOverlap: true }, emphasis: { scale: 1.15 } },
@@ -161,7 +176,7 @@ const startRoofline = (view, controls) => {
     }[shown];
     note.textContent = [
       what, _("Everything is over the whole trace."),
-      beyond ? fill(_("Not drawn, since they take less time: {n}."), { n: format.count(beyond) }) : "",
+      beyond ? fill(_("Not drawn, since others like them take more time: {n}."), { n: format.count(beyond) }) : "",
       unplaced ? fill(_("Not drawn, for lack of known FLOPs or bytes: {n}."), { n: format.count(unplaced) }) : "",
       shown === "modules" && state.selected != null && !marksSelection() ? _("The selected module has no dot.") : "",
       peaks && bandwidth ? "" : fill(_("No roofs: {why}."), { why: deviceNote?.[language] ?? _("peak and bandwidth of the device are not known") }),
@@ -173,14 +188,15 @@ const startRoofline = (view, controls) => {
       label: () => _("Dots"),
       options: () => choices.map((name) => [name, names[name]()]),
       value: () => shown,
-      onchange: (value) => { shown = value; colourSelect.disabled = shown === "ops"; made.redraw(); write(); },
+      onchange: (value) => { shown = value; colourSelect.parentElement.hidden = shown === "ops"; made.redraw(); write(); },
     }).id = "roofline-dots";
   }
   const colourSelect = makeColourSelect(controls);
   colourSelect.id = "roofline-colour";
-  colourSelect.disabled = shown === "ops";
+  colourSelect.parentElement.hidden = shown === "ops";
   view.append(note);
   const made = makeChart(view, {
+    fluid: true,
     height: 520, build, follows: ["selected", "colour"],
     label: () => fill(_("Roofline of {dots}: {name} takes most GPU time"), { dots: names[shown](), name: elide(nameOf(of(shown).dots[0]), 80) }),
   });
@@ -192,11 +208,11 @@ const startRoofline = (view, controls) => {
     at = i;
     const dot = of(shown).dots[i];
     if (dot.module != null) select(dot.module, "roofline");
-    made.chart.dispatchAction({ type: "showTip", seriesId: "dots", seriesIndex: made.chart.getOption().series.findIndex((one) => one.id === "dots"), dataIndex: i });
+    made.chart.dispatchAction({ type: "showTip", seriesIndex: peaks || bandwidth ? 1 : 0, dataIndex: drawn.indexOf(dot) });
     return fill(_("{name}: {time}, {rate}"), { name: elide(nameOf(dot), 80), time: format.duration(dot.gpu_time_us), rate: format.rate(speedOf(dot)) });
   };
   made.chart.on("click", ({ seriesId, dataIndex }) => {
-    const module = seriesId === "dots" ? of(shown).dots[dataIndex].module : null;
+    const module = seriesId === "dots" ? drawn[dataIndex].module : null;
     if (module != null) select(module, "roofline");
   });
   makeWalkable(made, { count: () => of(shown).dots.length, at: () => at, go });
