@@ -300,7 +300,7 @@ def hostile() -> Report:
             row,
             path=paths[row.path],
             name=HOSTILE[i],
-            type=HOSTILE[-3 - i],
+            type=HOSTILE[-1 - i],
             parent=None if row.parent is None else paths[row.parent],
             block=None if row.block is None else paths[row.block],
         )

@@ -25,7 +25,7 @@ VENDOR_SCRIPTS = ("echarts.min.js", "tabulator.min.js")
 STYLES = ("vendor/tabulator.min.css", "page.css", "tables.css", "charts.css")
 # In this order: a script uses only what stands in those before it, and `main.js` starts them.
 SCRIPTS = (
-    *("language.js", "format.js", "data.js", "state.js", "names.js", "charts.js", "cells.js"),
+    *("language.js", "format.js", "state.js", "data.js", "names.js", "charts.js", "drawing.js", "cells.js"),
     *("inspector.js", "tree.js", "tables.js", "flame.js", "blocks.js", "roofline.js", "passes.js"),
     *("timeline.js", "main.js"),
 )

@@ -6,6 +6,7 @@ referred to by their position in `Report.modules`.
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import msgspec
 
 from tracekit.analysis.schema import ModuleRow, Report, Row
+from tracekit.hardware import dtype_key
 from tracekit.messages import Message
 from tracekit.report import palette, view
 from tracekit.report.escape import clean
@@ -42,16 +44,19 @@ def payload(report: Report, locales: Mapping[str, Locale], lang: str) -> dict[st
         "phases": [clean(name) for name in phases if name is not None],
         "main_phase": None if report.time.phase is None else clean(report.time.phase),
         "phase_names": {clean(name): plain_name(name) for name in phases if name is not None},
+        "phase_rows": columns(report.phases),
         "basis": {
             name: {clean(phase or ""): view.per_pass_text(report, locale, phase) for phase in [None, *phases]}
             for name, locale in locales.items()
         },
-        "time": plain(report.time),
+        "time": {name: column[0] if column else None for name, column in columns([report.time]).items()},
         "flops": plain(report.flops),
         "device": {
             "name": clean(report.device.name or ""),
             "peaks": report.device.peaks,
             "bandwidth_gbs": report.device.bandwidth_gbs,
+            "note": _note(report, locales),
+            "dtypes": _dtypes(report),
         },
         "palette": {
             "series": palette.SERIES,
@@ -102,7 +107,9 @@ def _modules(report: Report, position: Mapping[str, int]) -> dict[str, Any]:
     """The tree: of each module its parent, its type and the part of its path that its parent's lacks."""
     rows = report.modules
     parents = [None if row.parent is None else position.get(row.parent) for row in rows]
-    types = {name: i for i, name in enumerate(dict.fromkeys(row.type for row in rows if row.type))}
+    types = {
+        name: i for i, name in enumerate(dict.fromkeys(row.type for row in rows if row.type is not None))
+    }
     return {
         "count": len(rows),
         "parent": parents,
@@ -128,6 +135,19 @@ def _of_phase(rows: Sequence[ModuleRow], phase: str) -> Columns:
         for name in fields
         if name != "phase"
     }
+
+
+def _note(report: Report, locales: Mapping[str, Locale]) -> dict[str, str] | None:
+    """What there is to know of the device's figures, by language."""
+    note = report.device.note
+    return None if note is None else {name: clean(locale.message(note)) for name, locale in locales.items()}
+
+
+def _dtypes(report: Report) -> list[str]:
+    """The types, as `peaks` names them, of operands of operators that multiply matrices on the GPU."""
+    written = {row.dtypes for row in report.ops if row.matrix_flops and row.gpu_time_us and row.dtypes}
+    names = {name for text in written for name in re.findall(r'"([^"]+)"', text)}
+    return sorted({key for name in names if (key := dtype_key(name)) is not None})
 
 
 def _timeline(report: Report) -> dict[str, Any] | None:
