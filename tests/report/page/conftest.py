@@ -21,7 +21,7 @@ from tracekit.report.page import render_page
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Less of it would not be worth a failure on a busy machine with two cores.
-TIMEOUT_MS = 30_000
+TIMEOUT_MS = 20_000
 
 OpenPage = Callable[..., Page]
 

@@ -154,7 +154,7 @@ def test_tables_are_those_of_report_json(name: str, payload: dict[str, Any]) -> 
 
 
 def equal_columns(columns: dict[str, Any], rows: list[dict[str, Any]], without: set[str]) -> None:
-    """Every figure of `rows` is in `columns` exactly; texts are cleaned; null stands for nothing but nulls."""
+    """Every figure of `rows` is in `columns` exactly; texts are cleaned; null stands for nulls only."""
     names = {key for row in rows for key in row} - without
     assert names <= set(columns)
     for key in names:
