@@ -27,7 +27,7 @@ STYLES = ("vendor/tabulator.min.css", "page.css", "tables.css", "charts.css")
 SCRIPTS = (
     *("language.js", "format.js", "state.js", "data.js", "names.js", "charts.js", "drawing.js", "cells.js"),
     *("module_hint.js", "inspector.js", "tree.js", "tables.js", "rectangles.js", "flame.js", "blocks.js"),
-    *("roofline.js", "passes.js", "timeline.js", "main.js"),
+    *("roofline.js", "passes.js", "timeline_lanes.js", "timeline_text.js", "timeline.js", "main.js"),
 )
 
 
