@@ -47,6 +47,36 @@ def test_texts_in_f_strings_templates_and_messages_are_extracted():
     assert {"ms", "Charts", "the file is cut off", ("{n} pass", "{n} passes")} <= texts
 
 
+SCRIPT = """
+const label = _("To the top"), both = locale._('two' + " parts");
+const html = `<p title="${_("Inside a template")}">${n < 3 ? ngettext("{n} row", "{n} rows", n) : _(text)}`;
+rows.map((_, i) => i < 2 && i > 0).join(_(`Plain template`)); // it's
+const nested = `${rows.map((row) => `<td class='a'>don't ${_("Nested")}</td>`)}`, slash = /[/"]/g;
+const pattern = /["'`]/; const after = _("After a pattern");
+function _(text) { return texts[text] ?? text; }
+"""
+
+
+def test_texts_in_scripts_of_the_page_are_extracted(tmp_path):
+    page = tmp_path / "report" / "page"
+    (page / "vendor" / "deep").mkdir(parents=True)
+    (page / "vendor" / "lodash.js").write_text('_("of a library")')
+    (page / "vendor" / "deep" / "lib.js").write_text('_("of a library")')
+    (page / "parts").mkdir()
+    (page / "page.js").write_text(SCRIPT)
+    (page / "parts" / "table.js").write_text('_("µs — «мкс»")')
+    assert {message.id for message in catalogue.extract(tmp_path) if message.id} == {
+        "To the top",
+        "two parts",
+        "Inside a template",
+        ("{n} row", "{n} rows"),
+        "Plain template",
+        "Nested",
+        "After a pattern",
+        "µs — «мкс»",
+    }
+
+
 @pytest.mark.parametrize(
     ("lang", "expected"),
     [("en", "8,298,823,680"), ("ru", f"8{NBSP}298{NBSP}823{NBSP}680")],
