@@ -6,7 +6,7 @@ import pytest
 
 from tracekit.messages import N_, UserError
 from tracekit.report import catalogue
-from tracekit.report.i18n import Locale
+from tracekit.report.i18n import PAGE_MESSAGES, Locale, page_messages
 
 NBSP = "\N{NO-BREAK SPACE}"
 COMMAND = "run: python -m tracekit.report.catalogue (and translate what it names)"
@@ -24,6 +24,22 @@ def test_compiled_catalogue_is_that_of_the_source(lang):
         committed = gettext.GNUTranslations(file)._catalog
     # The header names the version of Babel.
     assert {k: v for k, v in committed.items() if k} == {k: v for k, v in fresh.items() if k}, COMMAND
+
+
+@pytest.mark.parametrize("lang", catalogue.TRANSLATED)
+def test_texts_of_the_page_are_those_of_its_scripts(lang):
+    committed = catalogue.path(lang, ".po").with_name(PAGE_MESSAGES).read_text(encoding="utf-8")
+    assert committed == catalogue.page_json(lang), COMMAND
+    texts = {message.id for message in catalogue.extract() if catalogue.in_script(message)}
+    assert page_messages(lang).keys() == {text if isinstance(text, str) else text[0] for text in texts}
+    # A text of a script, one of Python, and one of both.
+    assert page_messages(lang).keys() >= {"Contents", "ms"}
+    assert "the file is cut off" not in page_messages(lang)
+
+
+def test_texts_of_the_page():
+    assert page_messages("ru")["GPU time"] == "Время GPU"
+    assert page_messages("en") == {}
 
 
 @pytest.mark.parametrize("lang", catalogue.TRANSLATED)

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import ast
 import io
+import json
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from babel.messages.catalog import Catalog
+from babel.messages.catalog import Message as CatalogueMessage
 from babel.messages.extract import extract_from_dir
 from babel.messages.jslexer import unquote_string
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
-from tracekit.report.i18n import DOMAIN, LANGUAGES, LOCALE_DIRECTORY
+from tracekit.report.i18n import DOMAIN, LANGUAGES, LOCALE_DIRECTORY, PAGE_MESSAGES
 
 SOURCE = Path(__file__).parents[1]
 METHODS = [
@@ -125,8 +127,27 @@ def compiled(catalogue: Catalog) -> bytes:
     return buffer.getvalue()
 
 
+def page_json(lang: str) -> str:
+    """What `page.json` of a language holds: the texts of the page's scripts that are translated."""
+    catalogue = load(lang)
+    found: dict[str, str | list[str]] = {}
+    for message in extract():
+        known = catalogue.get(message.id)
+        if in_script(message) and known is not None and _is_whole(known.string):
+            if isinstance(known.string, str):
+                found[message.id] = known.string
+            else:
+                found[message.id[0]] = list(known.string)
+    return json.dumps(found, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+def in_script(message: CatalogueMessage) -> bool:
+    """Whether it stands in a script of the page, perhaps beside other places."""
+    return any(name.endswith(".js") for name, _line in message.locations)
+
+
 def update(lang: str) -> None:
-    """Merges new texts into the `.po` of a language, drops those that are gone, and compiles it."""
+    """Merges new texts into the `.po`, drops those that are gone, and writes what is read at run time."""
     catalogue = load(lang)
     created = catalogue.creation_date
     catalogue.update(extract(), no_fuzzy_matching=True)
@@ -137,6 +158,7 @@ def update(lang: str) -> None:
     with path(lang, ".po").open("wb") as file:
         write_po(file, catalogue, width=0, include_lineno=False, sort_output=True, omit_header=False)
     path(lang, ".mo").write_bytes(compiled(load(lang)))
+    path(lang, ".po").with_name(PAGE_MESSAGES).write_text(page_json(lang), encoding="utf-8")
 
 
 def _report() -> Iterator[str]:

@@ -83,6 +83,19 @@ def render_markdown(report: Report, locale: Locale, top: int = 20, *, pictures: 
     return text.strip("\n") + "\n"
 
 
+def fact_list(report: Report, locale: Locale) -> str:
+    """The facts of the report's first sections as one Markdown list."""
+    facts, _ = _Facts(report, locale), locale._
+    lines = [
+        (_("Time of the forward pass"), facts.forward_time()),
+        *((locale.message(label), facts.of_model(name)) for name, label in model_facts.LISTED.items()),
+        ("FLOPs / forward", facts.flops_per_pass()),
+        (_("Achieved performance"), facts.headline()),
+        *facts.more(),
+    ]
+    return "\n".join(f"- {label}: {value}" for label, value in lines)
+
+
 @cache
 def _environment() -> Environment:
     return Environment(

@@ -78,26 +78,21 @@ def render(report: Report, formats: Iterable[str], lang: str, top: int = TOP) ->
     from tracekit.report.i18n import Locale
 
     locale = Locale(lang)
-    pictures: dict[str, bytes] = {}
-    if formats & {"png", "html"}:
+    if "png" in formats:
         # Where the home directory cannot be written, matplotlib would say so before every report.
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
         from tracekit.report.plots import render_pngs
 
         pictures = render_pngs(report, locale, top)
-    if "png" in formats:
         files |= pictures
-    if formats & {"md", "html"}:
-        from tracekit.report.markdown import render_markdown
     if "md" in formats:
+        from tracekit.report.markdown import render_markdown
+
         files["report.md"] = render_markdown(report, locale, top, pictures="png" in formats).encode()
     if "html" in formats:
-        from tracekit.report.escape import clean
-        from tracekit.report.html import render_html
-        from tracekit.report.view import title
+        from tracekit.report.page import render_page
 
-        markdown = render_markdown(report, locale, top, pictures=True)
-        files["report.html"] = render_html(markdown, clean(title(report)), lang, pictures).encode()
+        files["report.html"] = render_page(report, lang, top).encode()
     if "csv" in formats:
         from tracekit.report.tables import render_csv
 

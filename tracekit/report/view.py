@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import PurePath
 
 from tracekit.analysis.schema import BlockRow, Finding, GpuState, ModuleRow, Pass, Report, Telemetry, TypeRow
@@ -259,7 +260,9 @@ def per_pass_text(report: Report, locale: Locale, phase: str | None = None) -> s
 
 def kernel_names(report: Report) -> dict[str, str]:
     """A short text for the name of every kernel, the same in all tables and no two alike."""
-    return short_names([*(row.name for row in report.kernels), *(row.kernel for row in report.uncosted)])
+    on_timeline = report.timeline.kernels if report.timeline is not None else ()
+    names = [row.name for row in report.kernels], [row.kernel for row in report.uncosted], on_timeline
+    return short_names(chain(*names))
 
 
 def sentence(text: str) -> str:
@@ -274,6 +277,18 @@ LIMITS = {
     "host": N_("host (GPU waits)"),
     "network": N_("network"),
     "transfer": N_("copies to or from the host"),
+}
+
+
+PARTS = {
+    "attention": N_("attention"),
+    "linear_attention": N_("linear attention"),
+    "mamba": N_("Mamba"),
+    "convolution": N_("convolution"),
+    "mlp": N_("FFN"),
+    "moe": N_("MoE"),
+    "norm": N_("norms"),
+    "residual": N_("the rest of the block"),
 }
 
 

@@ -1,0 +1,1 @@
+const startBlocks = (view, controls) => {};

@@ -1,0 +1,1 @@
+const startPasses = (view, controls) => {};

@@ -1,0 +1,1 @@
+const startRoofline = (view, controls) => {};

@@ -1,0 +1,2 @@
+const startKernels = (view, controls) => {};
+const startOps = (view, controls) => {};

@@ -1,0 +1,1 @@
+const startTimeline = (view, controls) => {};

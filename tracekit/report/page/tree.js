@@ -1,0 +1,1 @@
+const startTree = (view, controls) => {};
