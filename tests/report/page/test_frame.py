@@ -21,7 +21,7 @@ NBSP = "\N{NO-BREAK SPACE}"
 def panel(page: Page) -> dict[str, str]:
     """What the panel says of the selected module."""
     rows = page.locator("#inspector tr").evaluate_all("rows => rows.map((row) => row.innerText.split('\\t'))")
-    return {label: value for label, value in rows}
+    return dict(rows)
 
 
 def colours(page: Page) -> tuple[str, str]:
