@@ -24,6 +24,7 @@ from tracekit.report.escape import clean
 
 DASH = "—"
 DOMAIN = "tracekit"
+PAGE_MESSAGES = "page.json"
 LOCALE_DIRECTORY = Path(__file__).with_name("locale")
 LANGUAGES = ("en", "ru")
 
@@ -169,7 +170,7 @@ class Locale:
 
 def page_messages(lang: str) -> dict[str, str | list[str]]:
     """The translations of the texts in the page's scripts; of a plural its forms, in CLDR's order."""
-    path = LOCALE_DIRECTORY / lang / "LC_MESSAGES" / "page.json"
+    path = LOCALE_DIRECTORY / lang / "LC_MESSAGES" / PAGE_MESSAGES
     found: dict[str, str | list[str]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return found
 
