@@ -3,6 +3,7 @@
 
 const ROW_HEIGHT = 28; // px, as tables.css has it
 const ROWS_IN_SIGHT = 20; // at most, without scrolling
+const AROUND_ROWS = 66; // px of a table that the header and a scroll bar take
 const ROWS_AROUND = 15; // drawn above and below those in sight, so that scrolling shows no gap
 const ROWS_PRINTED = 60;
 const PRINTED_WIDTH = 0.62; // of a column on the screen: letters are smaller on paper
@@ -103,7 +104,7 @@ const makeGrid = (parent, { id, role = "grid", label, count, columns, sort, arra
   parent.append(box);
   const table = new Tabulator(box, {
     data: Array.from({ length: count }, (_unused, row) => ({ row })),
-    height: Math.min(count, ROWS_IN_SIGHT) * ROW_HEIGHT + 62, // with the header and a scroll bar
+    height: Math.min(count, ROWS_IN_SIGHT) * ROW_HEIGHT + AROUND_ROWS,
     layout: "fitColumns",
     keybindings: false, // ours are below
     selectableRows: false,

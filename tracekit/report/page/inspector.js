@@ -6,31 +6,32 @@ const CHILDREN_LISTED = 5;
 /** Moves the focus to the strip; it goes back to where it was when the strip is closed. */
 const focusInspector = () => document.querySelector("#inspector .close")?.focus();
 
-/** Pairs of label and value of a module; `null` for a value that such a report does not have. */
+/** Pairs of label and value of a module, as far as such a report has them. */
 const inspectorLines = (i) => {
   const figure = (name) => modules.figure(name, i);
   const { on_gpu: onGpu, phases } = payload;
   const gbs = figure("gbs");
+  const per = payload.per_pass ? basisWord() : _("over the whole trace");
   return [
-    [timeWord(), format.duration(modules.time(i))],
-    [_("Self time"), format.duration(modules.selfTime(i))],
+    [`${timeWord()}, ${per}`, format.duration(modules.time(i))],
+    [_("self time, without modules inside"), format.duration(modules.selfTime(i))],
     payload.has_backward ? [_("GPU time of its backward"), format.duration(modules.backwardTime(i))] : null,
-    onGpu ? [_("To be won"), format.duration(figure(payload.per_pass ? "headroom_per_pass_us" : "headroom_us"))] : null,
+    onGpu ? [payload.per_pass ? _("To be won, per pass") : _("To be won, over the whole trace"),
+      format.duration(figure(payload.per_pass ? "headroom_per_pass_us" : "headroom_us"))] : null,
     onGpu ? [_("Achieved"), format.rate(figure("tflops"))] : null,
     onGpu ? [_("Bound reached"), boundText(figure("bound_share"), figure("beats_bound"))] : null,
     onGpu ? [_("Limited by"), limitWord(figure("limited_by"))] : null,
-    onGpu ? [_("Memory traffic"), isKnown(gbs) ? `${format.fixed(gbs, 1)} ${gbsWord()}` : DASH] : null,
+    onGpu ? [_("Memory traffic"), isKnown(gbs) ? `${format.fixed(gbs, 1)} ${_("GB/s")}` : DASH] : null,
     [_("FLOPs per byte"), format.fixed(figure("arithmetic_intensity"))],
-    [phases.length ? _("Calls in this phase") : _("Calls"), format.count(figure("calls"))],
-    onGpu ? [_("Kernels"), format.count(figure("kernels"))] : null,
-    [_("Matrix FLOPs"), format.flops(figure("matrix_flops"))],
+    [phases.length ? _("Calls, in the passes of this phase") : _("Calls, over the whole trace"), format.count(figure("calls"))],
+    onGpu ? [_("Kernels, over the whole trace"), format.count(figure("kernels"))] : null,
+    [_("Matrix FLOPs, over the whole trace"), format.flops(figure("matrix_flops"))],
     [_("Parameters"), format.count(figure("parameters"))],
-    onGpu ? [_("CPU time"), format.duration(figure("cpu_time_us"))] : null,
+    onGpu ? [_("CPU time, over the whole trace"), format.duration(figure("cpu_time_us"))] : null,
     onGpu ? [_("The GPU waits for its launches"), format.duration(figure("gpu_idle_us"))] : null,
     figure("allocated_bytes") != null ? [_("Allocated in a pass"), format.bytes(figure("allocated_bytes"))] : null,
   ].filter((line) => line);
 };
-const gbsWord = () => _("GB/s");
 
 /** The modules inside with most time, as links with a bar of their share of it. */
 const inspectorChildren = (i) => {
@@ -92,7 +93,7 @@ const startInspector = () => {
       element("dl", {}, ...inspectorLines(i).map(([name, value]) =>
         element("div", {}, element("dt", {}, name), element("dd", {}, element("bdi", {}, value))))),
       children.length ? element("div", { class: "inside" }, element("h3", {}, _("Most time inside it")), element("ol", {}, ...children)) : "",
-      element("p", { class: "note" }, element("bdi", {}, elide(modules.path(i), 600)), element("br"), inspectorBasis()));
+      element("p", { class: "path" }, element("bdi", {}, elide(modules.path(i), 600))));
     if (hadFocus && !panel.contains(document.activeElement)) close.focus();
     return reserve();
   };
@@ -102,12 +103,4 @@ const startInspector = () => {
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !event.defaultPrevented && state.selected != null) leave();
   });
-};
-
-/** What the figures of the strip are over. */
-const inspectorBasis = () => {
-  if (!payload.per_pass) return _("All figures are over the whole trace.");
-  return fill(payload.on_gpu
-    ? _("Times and what is to be won: {basis}; CPU time, FLOPs, kernels and bounds: over the whole trace.")
-    : _("Times: {basis}; FLOPs: over the whole trace."), { basis: basisWord() });
 };

@@ -41,10 +41,10 @@ const startTree = (view, controls) => {
     const before = path.endsWith(label) ? path.slice(0, path.length - label.length) : "";
     return markedCell(label, rows.query, before, path || label);
   };
-  const moduleCell = (i) => element("div",
-    { class: "module", style: `--depth:${rows.isFlat ? 0 : Math.min(depth[i], DEEPEST_INDENT)}` },
-    rows.isFlat ? null : element("span", { class: rows.canOpen(i) ? "toggle" : "toggle leaf", "aria-hidden": "true" }),
-    nameOf(i));
+  const moduleCell = (i) => (rows.isFlat
+    ? element("div", { class: "tail" }, nameOf(i))
+    : element("div", { class: "module", style: `--depth:${Math.min(depth[i], DEEPEST_INDENT)}` },
+      element("span", { class: rows.canOpen(i) ? "toggle" : "toggle leaf", "aria-hidden": "true" }), nameOf(i)));
   const typeCell = (i) => {
     const name = modules.type(i);
     if (name == null) return numberCell(DASH);
@@ -67,7 +67,7 @@ const startTree = (view, controls) => {
       value: modules.type, cell: typeCell, hidden: isUnknown(modules.type),
     },
     measured("time", `${side}_time${suffix}`, 132, () => withUnit(timeWord(), _("ms")),
-      () => _("With the modules inside; the bar and the percentage are its share of the whole model's"), timeCell, modules.time),
+      () => _("With the modules inside; the bar and the percentage are its share of the outermost module's"), timeCell, modules.time),
     measured("self", `${side}_self_time${suffix}`, 122, () => withUnit(_("Self time"), _("ms")),
       () => _("Without the modules inside; the longest bar is that of the greatest"),
       (i) => barCell(format.milliseconds(modules.selfTime(i)), mostSelf ? (modules.selfTime(i) ?? 0) / mostSelf : 0), modules.selfTime),
