@@ -1,4 +1,4 @@
-"""What `import tracekit` offers: `analyze` and the `Report` that it returns."""
+"""What `import tracekit` offers: `analyze`, the `Report` that it returns, and `annotate`."""
 
 from __future__ import annotations
 
@@ -160,6 +160,39 @@ def analyze(
             progress=progress,
         )
     )
+
+
+def annotate(
+    trace: str | Path,
+    output: str | Path,
+    *,
+    lang: str = "en",
+    gpu: str | None = None,
+    peak_tflops: float | None = None,
+    bandwidth_gbs: float | None = None,
+    costs_file: str | Path | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Path:
+    """Writes a copy of a trace with lanes of modules, blocks, passes and idle time, and returns its path.
+
+    Perfetto and chrome://tracing open it. `output` ends in `.json` or `.json.gz`, `lang` ("en" or "ru") is
+    the language of what is added, and the other arguments are those of `analyze`; `progress` is told of
+    every byte twice. Raises `UserError` also where the trace has no GPU events or such lanes already, and
+    where the copy cannot be written.
+    """
+    from tracekit.report.annotate import annotate, check_output
+
+    trace, output = Path(trace), Path(output)
+    check_output(trace, output)
+    report, lanes = analysis.analyze_lanes(
+        trace,
+        gpu=gpu,
+        peak_tflops=peak_tflops,
+        bandwidth_gbs=bandwidth_gbs,
+        costs_file=costs_file,
+        progress=progress,
+    )
+    return annotate(report, lanes, output, lang, progress).path
 
 
 def _frame(rows: Sequence[Row], row_type: type[Row]) -> pd.DataFrame:

@@ -26,8 +26,8 @@ STYLES = ("vendor/tabulator.min.css", "page.css", "tables.css", "charts.css")
 # In this order: a script uses only what stands in those before it, and `main.js` starts them.
 SCRIPTS = (
     *("language.js", "format.js", "state.js", "data.js", "names.js", "charts.js", "drawing.js", "cells.js"),
-    *("inspector.js", "tree.js", "tables.js", "flame.js", "blocks.js", "roofline.js", "passes.js"),
-    *("timeline.js", "main.js"),
+    *("module_hint.js", "inspector.js", "tree.js", "tables.js", "rectangles.js", "flame.js", "blocks.js"),
+    *("roofline.js", "passes.js", "timeline_lanes.js", "timeline_text.js", "timeline.js", "main.js"),
 )
 
 
