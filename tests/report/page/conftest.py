@@ -24,6 +24,8 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 TIMEOUT_MS = 20_000
 
 OpenPage = Callable[..., Page]
+PageOf = Callable[[str], Page]
+PageFile = Callable[..., Path]
 
 
 @pytest.fixture(scope="package")
@@ -43,7 +45,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="package")
-def page_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> PageFile:
     """The page of a report of `reports.ALL` in a language, written once."""
     folder = tmp_path_factory.mktemp("pages")
 
@@ -57,33 +59,73 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], 
 
 
 @pytest.fixture
-def open_page(browser: Browser, page_file: Callable[[str, str], Path], tmp_path: Path) -> Iterator[OpenPage]:
+def open_page(browser: Browser, page_file: PageFile, tmp_path: Path) -> Iterator[OpenPage]:
     """Opens a report, by name or as it is, and waits until all of it is drawn; options are a context's."""
-    contexts = []
+    pages: list[Page] = []
     problems: list[str] = []
 
     def opened(report: str | Report, lang: str = "en", **options: Any) -> Page:
         if isinstance(report, str):
             path = page_file(report, lang)
         else:
-            path = tmp_path / f"{len(contexts)}.html"
+            path = tmp_path / f"{len(pages)}.html"
             path.write_text(render_page(report, lang), encoding="utf-8")
-        context = browser.new_context(**{"viewport": {"width": 1400, "height": 900}, **options})
-        context.set_default_timeout(TIMEOUT_MS)
-        contexts.append(context)
-        page = context.new_page()
-        watch(page, path.as_uri(), problems)
-        page.goto(path.as_uri())
-        page.wait_for_selector("html[data-ready]")
-        return page
+        pages.append(load(browser, path, problems, **options))
+        return pages[-1]
 
     yield opened
-    for context in contexts:
-        for page in context.pages:
-            if page.evaluate("window.hacked") is not None:
-                problems.append("a name from the trace was run as a script")
-        context.close()
-    assert problems == []
+    for page in pages:
+        finish(page, problems)
+        page.context.close()
+
+
+@pytest.fixture(scope="package")
+def kept_pages(browser: Browser) -> Iterator[dict[str, tuple[Page, list[str]]]]:
+    pages: dict[str, tuple[Page, list[str]]] = {}
+    yield pages
+    for page, _problems in pages.values():
+        page.context.close()
+
+
+@pytest.fixture
+def page_of(
+    browser: Browser, page_file: PageFile, kept_pages: dict[str, tuple[Page, list[str]]]
+) -> Iterator[PageOf]:
+    """The English page of a report that tests share: they leave nothing behind but switches and selection."""
+    used: set[str] = set()
+
+    def opened(name: str) -> Page:
+        if name not in kept_pages:
+            problems: list[str] = []
+            kept_pages[name] = load(browser, page_file(name, "en"), problems), problems
+        used.add(name)
+        return kept_pages[name][0]
+
+    yield opened
+    for name in used:
+        page, problems = kept_pages[name]
+        page.keyboard.press("Escape")
+        page.select_option("#language-switch", "en")
+        page.select_option("#theme-switch", "auto")
+        finish(page, problems)
+
+
+def load(browser: Browser, path: Path, problems: list[str], **options: Any) -> Page:
+    context = browser.new_context(**{"viewport": {"width": 1400, "height": 900}, **options})
+    context.set_default_timeout(TIMEOUT_MS)
+    page = context.new_page()
+    watch(page, path.as_uri(), problems)
+    page.goto(path.as_uri())
+    page.wait_for_selector("html[data-ready]")
+    return page
+
+
+def finish(page: Page, problems: list[str]) -> None:
+    """Fails the test for what its page did."""
+    if page.evaluate("window.hacked") is not None:
+        problems.append("a name from the trace was run as a script")
+    found, problems[:] = list(problems), []
+    assert found == []
 
 
 def watch(page: Page, url: str, problems: list[str]) -> None:

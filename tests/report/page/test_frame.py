@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.report import build
 from tests.report.page import reports
-from tests.report.page.conftest import OpenPage
+from tests.report.page.conftest import OpenPage, PageOf
 from tracekit.report import view
 from tracekit.report.escape import clean
 from tracekit.report.i18n import LANGUAGES, Locale
@@ -33,19 +33,20 @@ def colours(page: Page) -> tuple[str, str]:
 LIGHT, DARK = ("rgb(255, 255, 255)", "rgb(31, 35, 40)"), ("rgb(13, 17, 23)", "rgb(230, 237, 243)")
 
 
-@pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("name", reports.ALL)
-def test_every_report_opens_in_every_language(open_page: OpenPage, name: str, lang: str) -> None:
-    page = open_page(name, lang)
-    assert page.locator("html").get_attribute("lang") == lang
-    assert page.locator("h1").inner_text() == clean(view.title(reports.report(name)))
-    assert page.title() == f"{clean(view.title(reports.report(name)))} · tracekit"
-    # Of every text that stands there twice, the reader sees one.
-    hidden = page.locator(f'[lang]:not(html):not([lang="{lang}"])')
-    assert hidden.count() > 10
-    assert not any(element.is_visible() for element in hidden.all()[:40])
-    # Wide tables scroll by themselves.
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+def test_every_report_is_shown_in_every_language(page_of: PageOf, name: str) -> None:
+    page = page_of(name)
+    for lang in (*LANGUAGES, "en"):
+        page.select_option("#language-switch", lang)
+        assert page.locator("html").get_attribute("lang") == lang
+        assert page.locator("h1").inner_text() == clean(view.title(reports.report(name)))
+        assert page.title() == f"{clean(view.title(reports.report(name)))} · tracekit"
+        # Of every text that stands there twice, the reader sees one.
+        visible = "elements => elements.filter((element) => element.checkVisibility()).length"
+        assert page.locator(f'[lang]:not(html):not([lang="{lang}"])').evaluate_all(visible) == 0
+        assert page.locator(f'[lang="{lang}"]').evaluate_all(visible) > 10
+        # Wide tables scroll by themselves.
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 @pytest.mark.parametrize("name", build.ALL)
@@ -66,8 +67,8 @@ def test_no_english_is_left_in_russian(open_page: OpenPage) -> None:
     assert [text for text in texts if not re.search("[а-яё]", text.lower())] == ["Roofline"]
 
 
-def test_the_language_is_switched(open_page: OpenPage) -> None:
-    page = open_page("small")
+def test_the_language_is_switched(page_of: PageOf) -> None:
+    page = page_of("small")
     page.locator(".finding button:visible").click()
     assert page.locator("#findings-title").inner_text() == "Findings"
     english = panel(page)
@@ -83,15 +84,15 @@ def test_the_language_is_switched(open_page: OpenPage) -> None:
     assert panel(page) == english
 
 
-def test_a_plural_is_that_of_the_language(open_page: OpenPage) -> None:
-    page = open_page("small")
+def test_a_plural_is_that_of_the_language(page_of: PageOf) -> None:
+    page = page_of("small")
     assert "median of 2 passes" in page.locator("#headline").inner_text()
     page.select_option("#language-switch", "ru")
     assert "медиана 2 проходов" in page.locator("#headline").inner_text()
 
 
-def test_the_theme_is_switched(open_page: OpenPage) -> None:
-    page = open_page("small")
+def test_the_theme_is_switched(page_of: PageOf) -> None:
+    page = page_of("small")
     assert colours(page) == LIGHT
     page.select_option("#theme-switch", "dark")
     assert colours(page) == DARK
@@ -144,7 +145,7 @@ def test_the_keyboard_reaches_everything(open_page: OpenPage) -> None:
     assert {"#headline", "#findings", "#tree", "#details"} <= set(reached)
     # The finding's module, then its summaries of tables.
     assert reached.index("language-switch") < reached.index("#findings") < reached.index("6")
-    assert reached[-1] == "SUMMARY" or reached[-1] == "details"
+    assert reached[-1] == "details"
 
 
 def test_a_focus_is_seen(open_page: OpenPage) -> None:
@@ -153,8 +154,8 @@ def test_a_focus_is_seen(open_page: OpenPage) -> None:
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
 
 
-def test_a_finding_selects_its_module(open_page: OpenPage) -> None:
-    page = open_page("small")
+def test_a_finding_selects_its_module(page_of: PageOf) -> None:
+    page = page_of("small")
     assert not page.locator("#inspector").is_visible()
     page.locator(".finding button:visible").click()
     assert page.locator("#inspector .path").inner_text() == "layers.1.fc"
@@ -184,16 +185,16 @@ def test_a_finding_selects_its_module(open_page: OpenPage) -> None:
     assert not page.locator("#inspector").is_visible()
 
 
-def test_the_panel_is_closed(open_page: OpenPage) -> None:
-    page = open_page("small")
+def test_the_panel_is_closed(page_of: PageOf) -> None:
+    page = page_of("small")
     page.locator(".finding button:visible").click()
     page.locator("#inspector .close").click()
     expect(page.locator("#inspector")).to_be_hidden()
 
 
 @pytest.mark.parametrize("name", reports.ALL)
-def test_the_panel_says_what_report_json_says(open_page: OpenPage, name: str) -> None:
-    page, rows, locale = open_page(name), reports.document(name)["modules"], Locale("en")
+def test_the_panel_says_what_report_json_says(page_of: PageOf, name: str) -> None:
+    page, rows, locale = page_of(name), reports.document(name)["modules"], Locale("en")
     on_gpu = reports.document(name)["accounting"]["gpu_events"] > 0
     word, side = ("GPU time", "gpu") if on_gpu else ("CPU time", "cpu")
     for i in [*range(0, len(rows), len(rows) // 6), len(rows) - 1]:
@@ -242,7 +243,7 @@ def test_without_scripts_the_texts_are_there(
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(page_file("small", lang).as_uri())
-    assert page.locator("noscript").inner_text().strip() or True
+    assert page.locator("noscript p:visible").count() == 1
     assert page.locator("#headline .tile:visible").count() >= 4
     assert page.locator(".finding:visible").count() == 2
     assert page.locator("details:visible").count() >= 4
