@@ -277,6 +277,15 @@ LIMITS = {
     "transfer": N_("copies to or from the host"),
 }
 
+BASES = {
+    "latency": N_("matrix FLOPs of a pass ÷ latency"),
+    "pass_wall": N_("matrix FLOPs of a pass ÷ its wall time under the profiler"),
+}
+STEP_BASES = {
+    "latency": N_("matrix FLOPs of a step ÷ its time without the profiler"),
+    "step_wall": N_("matrix FLOPs of a step ÷ its wall time under the profiler"),
+}
+
 
 def bound_of_a_pass(report: Report, locale: Locale) -> str:
     """The least time a pass could take, what of it the GPU reaches, and what limits; empty if unknown."""
