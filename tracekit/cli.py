@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +74,7 @@ def commands() -> None:
     "--costs", type=click.Path(path_type=Path), metavar="FILE", help="Python file with cost formulas."
 )
 @click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="Modules to list.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def analyze(
     trace: Path,
     output: Path | None,
@@ -84,6 +85,7 @@ def analyze(
     bandwidth: float | None,
     costs: Path | None,
     top: int,
+    quiet: bool,
 ) -> None:
     """Turn TRACE (.json or .json.gz, of the PyTorch profiler) into a report directory."""
     from tracekit import analysis, report
@@ -98,7 +100,7 @@ def analyze(
         if figure is not None and math.isnan(figure):
             raise UserError(N_("--peak-tflops and --bandwidth take a number, not nan"))
     report.check_formats(chosen)
-    with _progress(trace) as progress:
+    with nullcontext() if quiet else _progress(trace) as progress:
         data = analysis.analyze(
             trace,
             gpu=gpu,
@@ -108,7 +110,7 @@ def analyze(
             progress=progress,
         )
     directory = report.save(data, output or default_directory(trace), chosen, lang, top)
-    if sys.stdout is None:  # closed by whoever started us
+    if quiet or sys.stdout is None:  # closed by whoever started us
         return
     from tracekit.report.terminal import print_summary
 
