@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tracekit import analysis
 from tracekit.analysis.schema import Report as ReportData
 
 if TYPE_CHECKING:
     import pandas as pd
+    from pandas.io.formats.style import Styler
 
 
 class Report:
@@ -23,6 +24,7 @@ class Report:
 
     def __init__(self, data: ReportData) -> None:
         self.data = data
+        self.lang = "en"  # or "ru": what notebooks show
 
     def __repr__(self) -> str:
         data = self.data
@@ -31,6 +33,27 @@ class Report:
             f"{len(data.modules)} modules, "
             f"{data.accounting.gpu_events} GPU events, {data.time.gpu_time_us / 1000:.3f} ms of GPU time>"
         )
+
+    def _repr_html_(self) -> str:
+        """A card of the headline facts, for notebooks."""
+        from tracekit.report.i18n import Locale
+        from tracekit.report.notebook import render_card
+
+        return render_card(self.data, Locale(self.lang))
+
+    def show(self, table: str | pd.DataFrame | pd.Series[Any] = "modules", top: int = 20) -> Styler:
+        """The first `top` rows of a table, or of what was made from one, as a notebook shows them best.
+
+        Headers have units, the unknown is a dash, and of a table by name only what says most is shown. Raises
+        `UserError` for a table that there is not.
+        """
+        from tracekit.report.i18n import Locale
+        from tracekit.report.tables.styled import styled, styled_table
+
+        locale = Locale(self.lang)
+        if isinstance(table, str):
+            return styled_table(self.data, table, top, locale)
+        return styled(table, top, locale)
 
     @cached_property
     def modules(self) -> pd.DataFrame:
