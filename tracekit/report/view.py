@@ -279,6 +279,15 @@ LIMITS = {
     "transfer": N_("copies to or from the host"),
 }
 
+BASES = {
+    "latency": N_("matrix FLOPs of a pass ÷ latency"),
+    "pass_wall": N_("matrix FLOPs of a pass ÷ its wall time under the profiler"),
+}
+STEP_BASES = {
+    "latency": N_("matrix FLOPs of a step ÷ its time without the profiler"),
+    "step_wall": N_("matrix FLOPs of a step ÷ its wall time under the profiler"),
+}
+
 
 PARTS = {
     "attention": N_("attention"),
