@@ -10,22 +10,6 @@ def of(report):
     return payload(report, LOCALES, "en")
 
 
-def test_dtypes_are_those_of_operators_that_multiply_on_the_gpu():
-    (mm,) = build.hybrid().ops
-    report = build.changed(
-        build.hybrid(),
-        ops=(
-            mm,
-            build.changed(mm, dtypes='["float", "float", ""]'),
-            build.changed(mm, dtypes='["double"]', matrix_flops=0),
-            build.changed(mm, dtypes='["c10::Half"]', gpu_time_us=0.0),
-            build.changed(mm, dtypes='["long int", "Scalar"]'),
-            build.changed(mm, dtypes=None),
-        ),
-    )
-    assert of(report)["device"]["dtypes"] == ["bf16", "fp32"]
-
-
 def test_what_is_to_know_of_the_device_is_told_in_every_language():
     note = N_(
         "{name} is not in the device table: give --peak-tflops and --bandwidth, or --gpu", name="X\u202e"

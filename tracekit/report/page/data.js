@@ -16,10 +16,10 @@ const modules = (() => {
   const isMain = () => !payload.phases.length || state.phase === payload.main_phase;
   /** A figure of module `i` by its name in report.json; of the chosen phase, where it has figures of its own. */
   const figure = (name, i) => {
-    if (!isMain()) {
+    if (payload.phases.length) {
       const found = phases[state.phase]?.[name];
       if (found !== undefined) return found?.[i] ?? null;
-      if (name.endsWith("_per_pass_us")) return null;
+      if (!isMain() && name.endsWith("_per_pass_us")) return null;
     }
     return columns[name]?.[i] ?? null;
   };

@@ -2,7 +2,8 @@
 
 /**
  * The tree by the own times `own(i)` in µs: `width(i)` is that of module `i` and of all inside it, `inside(i)`
- * are the modules in it that take time, longest first. Null stands for all modules, where there is no one root.
+ * are the modules in it that take time, longest first, but those of one type that take about as long by their
+ * numbers: layers stay in order. Null stands for all modules, where there is no one root.
  */
 const makeIcicle = (own) => {
   const order = [...modules.roots], row = new Int32Array(modules.count), width = new Float64Array(modules.count);
@@ -17,11 +18,18 @@ const makeIcicle = (own) => {
     width[i] += own(i);
     if (parent != null) width[parent] += width[i];
   }
-  const longestFirst = (found) => found.filter((i) => width[i] > 0).sort((a, b) => width[b] - width[a] || a - b);
-  const roots = longestFirst(modules.roots);
+  const byNumber = new Intl.Collator("en", { numeric: true });
+  const inOrder = (found) => {
+    const widest = new Map();
+    for (const i of found) widest.set(modules.type(i), Math.max(width[i], widest.get(modules.type(i)) ?? 0));
+    const rank = (i) => (2 * width[i] > widest.get(modules.type(i)) ? widest.get(modules.type(i)) : width[i]);
+    return found.filter((i) => width[i] > 0)
+      .sort((a, b) => rank(b) - rank(a) || byNumber.compare(modules.label(a), modules.label(b)) || a - b);
+  };
+  const roots = inOrder(modules.roots);
   const top = roots.length === 1 ? roots[0] : null;
   const rowOf = (i) => (i == null ? 0 : row[i] + (top == null ? 1 : 0));
-  const inside = once((i) => (i === "" ? roots : longestFirst(modules.children(i))));
+  const inside = once((i) => (i === "" ? roots : inOrder(modules.children(i))));
   return {
     top, row: rowOf,
     rows: order.reduce((most, i) => (width[i] > 0 ? Math.max(most, rowOf(i) + 1) : most), 0),

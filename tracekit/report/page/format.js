@@ -13,6 +13,8 @@ const numberFormat = (digits) => {
   return numberFormats.get(key);
 };
 
+const percentSign = () => (language === "ru" ? "\u00a0%" : "%");
+
 const isKnown = (value) => value != null && Number.isFinite(value);
 
 /** What nobody reads digit by digit. */
@@ -80,6 +82,13 @@ const format = {
 
   percent: (share, digits = 1) => {
     if (!isKnown(share)) return DASH;
-    return `${format.fixed(share * 100, digits)}${language === "ru" ? "\u00a0" : ""}%`;
+    return `${format.fixed(share * 100, digits)}${percentSign()}`;
+  },
+
+  /** A share beside others: with one decimal, and what is rounded to 0 and yet something as `<0.1%`. */
+  share: (share) => {
+    if (!isKnown(share)) return DASH;
+    const shown = Math.round(share * 1000);
+    return share > 0 && !shown ? `<${numberFormat(1).format(0.1)}${percentSign()}` : `${shown ? numberFormat(1).format(shown / 10) : "0"}${percentSign()}`;
   },
 };

@@ -6,7 +6,6 @@ referred to by their position in `Report.modules`.
 
 from __future__ import annotations
 
-import re
 import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import msgspec
 
 from tracekit.analysis.schema import ModuleRow, Report, Row
-from tracekit.hardware import dtype_key
 from tracekit.messages import Message
 from tracekit.report import palette, view
 from tracekit.report.escape import clean
@@ -35,6 +33,7 @@ def payload(report: Report, locales: Mapping[str, Locale], lang: str) -> dict[st
     """
     position = {row.path: i for i, row in enumerate(report.modules)}
     phases = side_by_side(report)
+    shorts = view.kernel_names(report)
     return {
         "lang": lang,
         "messages": {name: page_messages(name) for name in locales},
@@ -56,7 +55,6 @@ def payload(report: Report, locales: Mapping[str, Locale], lang: str) -> dict[st
             "peaks": report.device.peaks,
             "bandwidth_gbs": report.device.bandwidth_gbs,
             "note": _note(report, locales),
-            "dtypes": _dtypes(report),
         },
         "palette": {
             "series": palette.SERIES,
@@ -76,11 +74,11 @@ def payload(report: Report, locales: Mapping[str, Locale], lang: str) -> dict[st
         },
         "kernels": {
             **columns(report.kernels),
-            "short": [clean(view.kernel_name(row.name)) for row in report.kernels],
+            "short": [shorts[row.name] for row in report.kernels],
         },
         "ops": columns(report.ops),
         "passes": columns(report.passes),
-        "timeline": _timeline(report),
+        "timeline": _timeline(report, shorts),
     }
 
 
@@ -143,19 +141,12 @@ def _note(report: Report, locales: Mapping[str, Locale]) -> dict[str, str] | Non
     return None if note is None else {name: clean(locale.message(note)) for name, locale in locales.items()}
 
 
-def _dtypes(report: Report) -> list[str]:
-    """The types, as `peaks` names them, of operands of operators that multiply matrices on the GPU."""
-    written = {row.dtypes for row in report.ops if row.matrix_flops and row.gpu_time_us and row.dtypes}
-    names = {name for text in written for name in re.findall(r'"([^"]+)"', text)}
-    return sorted({key for name in names if (key := dtype_key(name)) is not None})
-
-
-def _timeline(report: Report) -> dict[str, Any] | None:
+def _timeline(report: Report, shorts: Mapping[str, str]) -> dict[str, Any] | None:
     timeline = report.timeline
     if timeline is None:
         return None
     found: dict[str, Any] = _cleaned(plain(timeline))
-    found["short"] = [clean(view.kernel_name(name)) for name in timeline.kernels]
+    found["short"] = [shorts[name] for name in timeline.kernels]
     return found
 
 

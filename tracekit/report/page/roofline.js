@@ -2,7 +2,7 @@
 
 const startRoofline = (view, controls) => {
   const MOST = 3000, LABELLED = 3;
-  const { peaks, bandwidth_gbs: bandwidth, note: deviceNote, dtypes } = payload.device;
+  const { peaks, bandwidth_gbs: bandwidth, note: deviceNote } = payload.device;
   const figures = payload.modules.columns;
 
   /** At most `MOST` of `rows`: of every type the largest, as many of each as there is room for. */
@@ -19,7 +19,7 @@ const startRoofline = (view, controls) => {
   /** Dots of a table's rows: `time` is what their area shows; those without a place are counted. */
   const dotsOf = (rows, time) => {
     const timed = rows.filter((row) => row[time] > 0);
-    const placed = timed.filter((row) => row.arithmetic_intensity > 0 && row.gbs > 0);
+    const placed = timed.filter((row) => row.roofline_intensity > 0 && row.roofline_tflops > 0);
     return {
       dots: largestOf(placed.map((row) => ({ ...row, time: row[time] }))),
       unplaced: timed.length - placed.length, beyond: Math.max(0, placed.length - MOST),
@@ -27,7 +27,7 @@ const startRoofline = (view, controls) => {
   };
   const sources = {
     modules: () => {
-      const names = ["gpu_time_us", "gpu_self_time_us", "arithmetic_intensity", "gbs", "tflops", "bound_share", "beats_bound", "limited_by", "calls"];
+      const names = ["gpu_time_us", "gpu_self_time_us", "roofline_intensity", "roofline_tflops", "gbs", "tflops", "bound_share", "beats_bound", "limited_by", "calls"];
       const rows = Array.from({ length: modules.count }, (_unused, i) => {
         const row = { module: i, type: modules.type(i) };
         for (const name of names) row[name] = figures[name]?.[i] ?? null;
@@ -53,7 +53,6 @@ const startRoofline = (view, controls) => {
   const by = () => (shown === "ops" ? "limit" : state.colour);
   const colourOf = (dot) => (by() === "limit" ? colours.limit(dot.limited_by) : colours.type(dot.type));
   const nameOf = (dot) => (shown === "modules" ? modules.path(dot.module) || modules.label(dot.module) : shown === "types" ? dot.type : dot.name);
-  const speedOf = (dot) => dot.arithmetic_intensity * dot.gbs / 1e3;
 
   /** Whether a dot is of the selected module, or of one inside it. */
   const isSelected = (dot) => {
@@ -62,12 +61,10 @@ const startRoofline = (view, controls) => {
   };
   const marksSelection = () => shown === "modules" && state.selected != null && of(shown).dots.some(isSelected);
 
-  /** Flat roofs as [label, TFLOP/s], the lowest first: of the types that are used, and that of vector FLOPs. */
+  /** Flat roofs as [label, TFLOP/s], the lowest first: the peaks that the FLOPs of the trace are held against. */
   const flats = () => {
-    const used = new Set([...dtypes, "fp32", ...(dtypes.includes("fp32") ? ["tf32"] : [])]);
-    const names = Object.keys(peaks ?? {}).filter((name) => (dtypes.length ? used.has(name) : name !== "fp64"));
     const byPeak = new Map();
-    for (const name of names) byPeak.set(peaks[name], [...(byPeak.get(peaks[name]) ?? []), name === "fp32" ? _("fp32, vector") : name]);
+    for (const { dtype, tflops } of payload.flops.roofs) byPeak.set(tflops, [...(byPeak.get(tflops) ?? []), dtype]);
     return [...byPeak].map(([peak, own]) => [`${own.join(", ")} ${format.fixed(peak, 1)}`, peak]).sort((a, b) => a[1] - b[1]);
   };
 
@@ -116,8 +113,8 @@ const startRoofline = (view, controls) => {
     [_("GPU time, over the whole trace"), format.duration(dot.gpu_time_us)],
     shown === "ops" ? null : [_("self time, without modules inside"), format.duration(dot.gpu_self_time_us)],
     [_("Calls, over the whole trace"), format.count(dot.calls)],
-    [_("FLOPs per byte"), format.fixed(dot.arithmetic_intensity)],
-    [_("TFLOP/s with vector FLOPs, as drawn"), format.rate(speedOf(dot))],
+    [_("FLOPs per byte"), format.fixed(dot.roofline_intensity)],
+    [_("TFLOP/s of the FLOPs that set the bound, as drawn"), format.rate(dot.roofline_tflops)],
     shown === "types" ? null : [_("TFLOP/s of matrix FLOPs alone"), format.rate(dot.tflops)],
     [_("Memory traffic"), `${format.fixed(dot.gbs, 1)} ${_("GB/s")}`],
     [_("Bound reached"), boundText(dot.bound_share, dot.beats_bound)],
@@ -130,7 +127,7 @@ const startRoofline = (view, controls) => {
     const all = of(shown).dots, marks = marksSelection();
     const chosen = new Set(marks ? all.filter(isSelected) : []);
     const dots = drawn = marks ? [...all.filter((dot) => !chosen.has(dot)), ...chosen] : all;
-    const xs = dots.map((dot) => dot.arithmetic_intensity), ys = dots.map(speedOf);
+    const xs = dots.map((dot) => dot.roofline_intensity), ys = dots.map((dot) => dot.roofline_tflops);
     const roofed = flats().map(([, peak]) => peak);
     const xRange = decades([...xs, ...(bandwidth ? roofed.map((peak) => 1.5 * peak / bandwidth * 1e3) : [])]);
     const yRange = decades([...ys, ...roofed]);
@@ -155,8 +152,8 @@ const startRoofline = (view, controls) => {
       legend: { ...legend.option, selectedMode: false },
       grid: { left: 76, right: 20 + Math.max(0, ...flats().map(([label]) => textWidth(label))), top: legend.height + 12, bottom: 50 },
       tooltip: { trigger: "item", formatter: ({ dataIndex, seriesId }) => (seriesId === "dots" ? hintOf(drawn[dataIndex]) : "") },
-      xAxis: { ...axis(xRange), name: _("FLOPs per byte (matrix and vector FLOPs ÷ bytes)"), nameGap: 30 },
-      yAxis: { ...axis(yRange), name: _("TFLOP/s (matrix and vector FLOPs)"), nameGap: 56 },
+      xAxis: { ...axis(xRange), name: _("FLOPs per byte"), nameGap: 30 },
+      yAxis: { ...axis(yRange), name: _("TFLOP/s"), nameGap: 56 },
       series: [
         ...(peaks || bandwidth ? [roofs(xRange, yRange)] : []),
         { type: "scatter", id: "dots", data, z: 3, labelLayout: { hideOverlap: true }, emphasis: { scale: 1.15 } },
@@ -175,7 +172,7 @@ const startRoofline = (view, controls) => {
       ops: _("Operators by name, shapes and data types; the area of a dot is its GPU time."),
     }[shown];
     note.textContent = [
-      what, _("Everything is over the whole trace."),
+      what, _("FLOPs are those that set the bound: matrix FLOPs that masks leave, or vector FLOPs where these take longer. Everything is over the whole trace."),
       beyond ? fill(_("Not drawn, since others like them take more time: {n}."), { n: format.count(beyond) }) : "",
       unplaced ? fill(_("Not drawn, for lack of known FLOPs or bytes: {n}."), { n: format.count(unplaced) }) : "",
       shown === "modules" && state.selected != null && !marksSelection() ? _("The selected module has no dot.") : "",
@@ -209,7 +206,7 @@ const startRoofline = (view, controls) => {
     const dot = of(shown).dots[i];
     if (dot.module != null) select(dot.module, "roofline");
     made.chart.dispatchAction({ type: "showTip", seriesIndex: peaks || bandwidth ? 1 : 0, dataIndex: drawn.indexOf(dot) });
-    return fill(_("{name}: {time}, {rate}"), { name: elide(nameOf(dot), 80), time: format.duration(dot.gpu_time_us), rate: format.rate(speedOf(dot)) });
+    return fill(_("{name}: {time}, {rate}"), { name: elide(nameOf(dot), 80), time: format.duration(dot.gpu_time_us), rate: format.rate(dot.roofline_tflops) });
   };
   made.chart.on("click", ({ seriesId, dataIndex }) => {
     const module = seriesId === "dots" ? drawn[dataIndex].module : null;
