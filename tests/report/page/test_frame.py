@@ -11,17 +11,12 @@ from playwright.sync_api import Page, expect
 from tests.report import build
 from tests.report.page import reports
 from tests.report.page.conftest import OpenPage, PageOf
+from tests.report.page.driving import choose, panel
 from tracekit.report import view
 from tracekit.report.escape import clean
 from tracekit.report.i18n import LANGUAGES, Locale
 
 NBSP = "\N{NO-BREAK SPACE}"
-
-
-def panel(page: Page) -> dict[str, str]:
-    """What the panel says of the selected module."""
-    rows = page.locator("#inspector tr").evaluate_all("rows => rows.map((row) => row.innerText.split('\\t'))")
-    return dict(rows)
 
 
 def colours(page: Page) -> tuple[str, str]:
@@ -212,15 +207,6 @@ def test_the_panel_says_what_report_json_says(page_of: PageOf, name: str) -> Non
             assert shown["Kernels, over the whole trace"] == locale.count(row["kernels"])
             assert shown["Achieved"] == locale.flops_rate(row["tflops"])
             assert shown["To be won, per pass"] == locale.duration(row["headroom_per_pass_us"])
-
-
-def choose(page: Page, module: int) -> None:
-    """Selects a module as a finding's button does."""
-    page.evaluate(
-        "i => { const b = document.createElement('button'); b.dataset.module = i;"
-        " document.body.append(b); b.click(); b.remove(); }",
-        module,
-    )
 
 
 def test_a_phase_is_chosen(open_page: OpenPage) -> None:
