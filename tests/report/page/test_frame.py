@@ -57,9 +57,17 @@ def test_no_english_is_left_in_russian(open_page: OpenPage) -> None:
     """What stands on the small page in Russian has Cyrillic letters, or is a name, a number or a unit."""
     page = open_page("small", "ru")
     page.locator('button[data-module="4"]:visible, .finding button:visible').first.click()
-    texts = page.locator("h2:visible, .note:visible, label > span:visible, #inspector th").all_inner_texts()
-    assert len(texts) > 20
-    assert [text for text in texts if not re.search("[а-яё]", text.lower())] == ["Roofline"]
+    places = (
+        "main h2",
+        ".note",
+        "label > span",
+        ".controls button",
+        "#inspector dt",
+        ".sort > span:first-child",
+    )
+    texts = [text for place in places for text in page.locator(f"{place}:visible").all_inner_texts()]
+    assert len(texts) > 40
+    assert {text for text in texts if not re.search("[а-яё]", text.lower())} == {"TFLOP/s", "FLOP/B"}
 
 
 def test_the_language_is_switched(page_of: PageOf) -> None:
@@ -155,8 +163,8 @@ def test_a_finding_selects_its_module(page_of: PageOf) -> None:
     page.locator(".finding button:visible").click()
     assert page.locator("#inspector .path").inner_text() == "layers.1.fc"
     # By hand from the small net: 300.25 µs in each of two passes, 12,345,678,901 FLOPs in 600.5 µs.
+    assert page.locator("#inspector h2").inner_text().split() == ["fc", "Linear"]
     assert panel(page) == {
-        "Type": "Linear",
         "GPU time, per pass (median of 2 passes)": "300.25 µs",
         "self time, without modules inside": "300.25 µs",
         "CPU time, over the whole trace": "600.50 µs",
@@ -199,7 +207,8 @@ def test_the_panel_says_what_report_json_says(page_of: PageOf, name: str) -> Non
         assert time == locale.duration(row[f"{side}_time_per_pass_us"])
         own = shown["self time, without modules inside"]
         assert own == locale.duration(row[f"{side}_self_time_per_pass_us"])
-        assert shown["Calls, over the whole trace"] == locale.count(row["calls"])
+        if len(row["phases"]) < 2:
+            assert shown["Calls, over the whole trace"] == locale.count(row["calls"])
         assert shown["Parameters"] == locale.count(row["parameters"])
         assert shown["Matrix FLOPs, over the whole trace"] == locale.flops(row["matrix_flops"])
         assert shown["FLOPs per byte"] == locale.fixed(row["arithmetic_intensity"])
