@@ -21,8 +21,10 @@ def choose(page: Page, module: int) -> None:
 
 def panel(page: Page) -> dict[str, str]:
     """What the panel says of the selected module."""
-    rows = page.locator("#inspector tr").evaluate_all("rows => rows.map((row) => row.innerText.split('\\t'))")
-    return dict(rows)
+    lines = page.locator("#inspector dl > div").evaluate_all(
+        "lines => lines.map((line) => [...line.children].map((one) => one.innerText))"
+    )
+    return dict(lines)
 
 
 def selected(page: Page) -> str:

@@ -57,11 +57,17 @@ def test_no_english_is_left_in_russian(open_page: OpenPage) -> None:
     """What stands on the small page in Russian has Cyrillic letters, or is a name, a number or a unit."""
     page = open_page("small", "ru")
     page.locator('button[data-module="4"]:visible, .finding button:visible').first.click()
-    texts = page.locator(
-        "main h2:visible, .note:visible, label > span:visible, #inspector dt"
-    ).all_inner_texts()
-    assert len(texts) > 20
-    assert [text for text in texts if not re.search("[а-яё]", text.lower())] == ["Roofline"]
+    places = (
+        "main h2",
+        ".note",
+        "label > span",
+        ".controls button",
+        "#inspector dt",
+        ".sort > span:first-child",
+    )
+    texts = [text for place in places for text in page.locator(f"{place}:visible").all_inner_texts()]
+    assert len(texts) > 40
+    assert {text for text in texts if not re.search("[а-яё]", text.lower())} == {"TFLOP/s", "FLOP/B"}
 
 
 def test_the_language_is_switched(page_of: PageOf) -> None:
@@ -157,6 +163,7 @@ def test_a_finding_selects_its_module(page_of: PageOf) -> None:
     page.locator(".finding button:visible").click()
     assert page.locator("#inspector .path").inner_text() == "layers.1.fc"
     # By hand from the small net: 300.25 µs in each of two passes, 12,345,678,901 FLOPs in 600.5 µs.
+    assert page.locator("#inspector h2").inner_text().split() == ["fc", "Linear"]
     assert panel(page) == {
         "GPU time, per pass (median of 2 passes)": "300.25 µs",
         "self time, without modules inside": "300.25 µs",

@@ -24,9 +24,9 @@ const startBlocks = (view, controls) => {
 
   const kindColours = (() => {
     const { parts, series, grey } = payload.palette;
-    const taken = new Set(kinds.map((kind) => parts[kind]));
+    const taken = new Set(kinds.map((kind) => ownOf(parts, kind)));
     const free = series.filter((colour) => !taken.has(colour));
-    return new Map(kinds.map((kind) => [kind, parts[kind] ?? free.shift() ?? grey]));
+    return new Map(kinds.map((kind) => [kind, ownOf(parts, kind) ?? free.shift() ?? grey]));
   })();
   const partNames = Object.keys(payload.palette.parts);
   const patternOf = (name) => {

@@ -75,14 +75,14 @@ const colours = (() => {
   const ranked = [...totals].sort((a, b) => b[1] - a[1]).map(([name]) => name);
   const byType = new Map(ranked.slice(0, series.length).map((name, i) => [name, series[i]]));
   const type = (name) => byType.get(name) ?? grey;
-  const limit = (name) => (name == null ? grey : own(limits, name) ?? grey);
+  const limit = (name) => ownOf(limits, name) ?? grey;
   /** Label and colour of what colours stand for, by "type" or "limit". */
   const legend = (by = state.colour) => (by === "limit"
     ? [...Object.keys(limits).map((name) => [limitWord(name), limits[name]]), [_("unknown"), grey]]
     : [...[...byType].map(([name, colour]) => [name, colour]), ...(ranked.length > series.length ? [[_("other types"), grey]] : [])]);
   return {
     grey, type, limit, legend,
-    part: (name) => own(parts, name) ?? grey,
+    part: (name) => ownOf(parts, name) ?? grey,
     /** The colour of a module by what is chosen. */
     of: (i) => (state.colour === "limit" ? limit(modules.figure("limited_by", i)) : type(modules.type(i))),
   };

@@ -86,7 +86,7 @@ const startInspector = () => {
     crumbsPlace.replaceChildren(inspectorCrumbs(i));
     const type = modules.type(i);
     title.replaceChildren(nameCell(modules.label(i), 80, modules.path(i)),
-      type == null ? "" : element("span", { class: "type" }, swatch(colours.type(type)), nameCell(type, 60)));
+      " ", type == null ? "" : element("span", { class: "type" }, swatch(colours.type(type)), nameCell(type, 60)));
     body.hidden = isFolded;
     const children = inspectorChildren(i);
     body.replaceChildren(

@@ -26,9 +26,9 @@ const ngettext = (singular, plural, n) => {
 const fill = (template, values) =>
   template.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 
-/** What `object` has under `name`, which may be any name: `constructor` is in no list unless it was put there. */
-const own = (object, name) => (Object.hasOwn(object, name) ? object[name] : undefined);
+/** What `table` has under `name`, which may be the name of something that every object has. */
+const ownOf = (table, name) => (Object.hasOwn(table, name) ? table[name] : undefined);
 
 /** A word of a closed list: what limits, or a part of a block. */
-const limitWord = (name) => (name == null ? DASH : own(payload.limits[language], name) ?? name);
-const partWord = (name) => own(payload.parts[language], name) ?? name;
+const limitWord = (name) => (name == null ? DASH : ownOf(payload.limits[language], name) ?? name);
+const partWord = (name) => ownOf(payload.parts[language], name) ?? name;

@@ -57,7 +57,7 @@ const kernelKinds = { kernel: () => _("kernel"), memcpy: () => _("copy"), memset
 const startKernels = (view, controls) => {
   const rows = rowsOf(payload.kernels);
   const whole = payload.time.gpu_time_us;
-  const kind = (i) => own(kernelKinds, rows[i].kind)?.() ?? rows[i].kind;
+  const kind = (i) => ownOf(kernelKinds, rows[i].kind)?.() ?? rows[i].kind;
   const microseconds = (value) => format.fixed(value);
   makeTable(view, controls, {
     id: "kernels-grid", rows, file: "kernels.csv",

@@ -122,7 +122,7 @@ const gapCauses = () => ({
   synchronisation: [_("the GPU waits after a synchronisation"), payload.palette.series[4], "x"],
   queued: [_("between kernels that are queued"), colours.grey, "-"],
 });
-const causeOf = (gap) => gapCauses()[gap.cause] ?? [gap.cause, colours.grey, "-"];
+const causeOf = (gap) => ownOf(gapCauses(), gap.cause) ?? [gap.cause, colours.grey, "-"];
 
 /** Colours of the kernels with most time, by their position. */
 const busiestKernels = ({ events, kernels }) => {
