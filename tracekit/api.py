@@ -126,8 +126,8 @@ class Report:
     def save(self, directory: str | Path, formats: Sequence[str] | None = None, lang: str = "en") -> Path:
         """Writes the report directory, whole or not at all, and returns its path.
 
-        `formats`: any of md, png, html, json, csv; all by default. `lang`: "en" or "ru". Raises `UserError`
-        for a format or language that there is not, and where the directory cannot be written.
+        `formats`: any of md, png, svg, html, json, csv; by default all but svg. `lang`: "en" or "ru". Raises
+        `UserError` for a format or language that there is not, and where the directory cannot be written.
         """
         from tracekit import report
 

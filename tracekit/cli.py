@@ -64,7 +64,9 @@ def commands() -> None:
 @click.argument("trace", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Report directory.")
 @click.option("--lang", type=click.Choice(["en", "ru"]), help="Language of the report.")
-@click.option("--format", "formats", metavar="LIST", help="Of md,png,html,json,csv; all by default.")
+@click.option(
+    "--format", "formats", metavar="LIST", help="Of md,png,svg,html,json,csv; by default all but svg."
+)
 @click.option("--gpu", metavar="NAME", help="The device, where the trace does not name it.")
 @click.option("--peak-tflops", type=click.FloatRange(1e-3, 1e6), help="Its dense peak, TFLOP/s.")
 @click.option("--bandwidth", type=click.FloatRange(1e-3, 1e6), help="Its memory bandwidth, GB/s.")
