@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tracekit.analysis.schema import Row
+    from tracekit.report.plot_accessor import Plots
 
 
 class Report:
-    """A trace's analysis: pandas tables, the plain values behind them in `data`, and `save`.
+    """A trace's analysis: pandas tables, the plain values behind them in `data`, `plot` and `save`.
 
     Tables are built when first asked for. Durations are in µs (`_us`), totals over the whole trace unless
     the name ends in `_per_pass_us`; FLOPs and bytes are integers; what is unknown is missing, never 0.
@@ -122,6 +123,15 @@ class Report:
     def findings(self) -> pd.DataFrame:
         """One row per finding, worst first."""
         return _frame(self.data.findings, Finding)
+
+    @cached_property
+    def plot(self) -> Plots:
+        """The pictures on matplotlib's axes: `report.plot.blocks()`, `.modules()`, `.types()`, `.roofline()`,
+        `.headroom()`. Each takes `ax`, `lang` and what `help(report.plot.blocks)` says, and returns the axes.
+        """
+        from tracekit.report.plot_accessor import Plots
+
+        return Plots(self.data)
 
     def save(self, directory: str | Path, formats: Sequence[str] | None = None, lang: str = "en") -> Path:
         """Writes the report directory, whole or not at all, and returns its path.
