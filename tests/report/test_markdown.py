@@ -345,6 +345,17 @@ def test_missing_shapes_have_a_reason():
     assert section(text, "## Operators with the most matrix FLOPs (10)") == f"— ({why})"
 
 
+def test_kernels_have_short_names_that_no_two_share():
+    report = build.hybrid()
+    name = "void at::native::vectorized_elementwise_kernel<%d, at::native::FillFunctor<int> >(int)"
+    kernels = tuple(build.changed(report.kernels[0], name=name % width) for width in (2, 4))
+    uncosted = (build.changed(report.uncosted[0], kernel=name % 4),)
+    text = markdown(build.changed(report, kernels=kernels, uncosted=uncosted))
+    short = "`vectorized_elementwise_kernel<%d> · FillFunctor<int>`"
+    assert [row[0] for row in rows(section(text, "## Longest kernels (10)"))[2:]] == [short % 2, short % 4]
+    assert rows(section(text, "## Kernels without a known cost"))[2][0] == short % 4
+
+
 def test_findings():
     text = section(markdown(build.hybrid(), "ru"), "## Выводы")
     assert text == (

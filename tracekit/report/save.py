@@ -13,19 +13,20 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 from tracekit.analysis.schema import Report
 from tracekit.messages import N_, UserError
 
-FORMATS = ("md", "png", "svg", "html", "json", "csv")
 DEFAULT_FORMATS = ("md", "png", "html", "json", "csv")
+FORMATS = (*DEFAULT_FORMATS, "svg", "parquet", "xlsx")
 MARKER = ".tracekit-report"
 TOP = 20
 
 
 def check_formats(formats: Iterable[str]) -> None:
-    """Raises `UserError` for a format that there is not, or for none at all."""
+    """Raises `UserError` for a format that there is not or that lacks its library, or for none at all."""
     formats = list(formats)
     known = ", ".join(FORMATS)
     if not formats:
@@ -35,6 +36,11 @@ def check_formats(formats: Iterable[str]) -> None:
             raise UserError(
                 N_("format {name} is not known; choose some of: {known}", name=repr(name), known=known)
             )
+    if "parquet" in formats:
+        try:
+            import_module("pyarrow.parquet")
+        except ImportError:
+            raise UserError(N_("format parquet needs pyarrow: pip install 'tracekit[parquet]'")) from None
 
 
 def save(
@@ -95,9 +101,17 @@ def render(report: Report, formats: Iterable[str], lang: str, top: int = TOP) ->
 
         files["report.html"] = render_page(report, lang, top).encode()
     if "csv" in formats:
-        from tracekit.report.tables import render_csv
+        from tracekit.report.tables.csv import render_csv
 
         files |= render_csv(report, locale)
+    if "parquet" in formats:
+        from tracekit.report.tables.parquet import render_parquet
+
+        files |= render_parquet(report, locale)
+    if "xlsx" in formats:
+        from tracekit.report.tables.xlsx import render_xlsx
+
+        files["report.xlsx"] = render_xlsx(report, locale)
     return files
 
 

@@ -6,18 +6,18 @@ the numbers are those of the report.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import PurePath
 
 from tracekit.analysis.schema import BlockRow, Finding, GpuState, ModuleRow, Pass, Report, Telemetry, TypeRow
 from tracekit.messages import N_, Message
 from tracekit.report.i18n import Locale
+from tracekit.report.kernel_names import short_names
 from tracekit.report.phase_view import passes_of, plain_name, row_of, side_by_side
 
-_NOISE = re.compile(r"^void |at::native::|\(anonymous namespace\)::")
 GPUS = 8
 NAME_WIDTH = 60
 
@@ -281,9 +281,11 @@ def per_pass_text(report: Report, locale: Locale, phase: str | None = None) -> s
     return locale._("over the whole trace")
 
 
-def kernel_name(name: str) -> str:
-    """A kernel's name without what most of PyTorch's have in it and what tells none of them apart."""
-    return _NOISE.sub("", name)
+def kernel_names(report: Report) -> dict[str, str]:
+    """A short text for the name of every kernel, the same in all tables and no two alike."""
+    on_timeline = report.timeline.kernels if report.timeline is not None else ()
+    names = [row.name for row in report.kernels], [row.kernel for row in report.uncosted], on_timeline
+    return short_names(chain(*names))
 
 
 def sentence(text: str) -> str:
@@ -298,6 +300,15 @@ LIMITS = {
     "host": N_("host (GPU waits)"),
     "network": N_("network"),
     "transfer": N_("copies to or from the host"),
+}
+
+BASES = {
+    "latency": N_("matrix FLOPs of a pass ÷ latency"),
+    "pass_wall": N_("matrix FLOPs of a pass ÷ its wall time under the profiler"),
+}
+STEP_BASES = {
+    "latency": N_("matrix FLOPs of a step ÷ its time without the profiler"),
+    "step_wall": N_("matrix FLOPs of a step ÷ its wall time under the profiler"),
 }
 
 
