@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from pandas.io.formats.style import Styler
 
+    from tracekit.report.plot_accessor import Plots
+
 
 class Report:
-    """A trace's analysis: pandas tables, the plain values behind them in `data`, and `save`.
+    """A trace's analysis: pandas tables, the plain values behind them in `data`, `plot` and `save`.
 
     Tables are built when first asked for. Durations are in µs (`_us`), totals over the whole trace unless
     the name ends in `_per_pass_us`; FLOPs and bytes are integers; what is unknown is missing, never 0.
@@ -143,11 +145,20 @@ class Report:
         """
         return _frame(self.data, "timeline")
 
+    @cached_property
+    def plot(self) -> Plots:
+        """The pictures on matplotlib's axes: `report.plot.blocks()`, `.modules()`, `.types()`, `.roofline()`,
+        `.headroom()`. Each takes `ax`, `lang` and what `help(report.plot.blocks)` says, and returns the axes.
+        """
+        from tracekit.report.plot_accessor import Plots
+
+        return Plots(self.data)
+
     def save(self, directory: str | Path, formats: Sequence[str] | None = None, lang: str = "en") -> Path:
         """Writes the report directory, whole or not at all, and returns its path.
 
-        `formats`: any of md, png, html, json, csv, which are the default, and parquet and xlsx. `lang`: "en"
-        or "ru". Raises `UserError` for a format or language that there is not, and where the directory
+        `formats`: any of md, png, html, json, csv, which are the default, and svg, parquet and xlsx. `lang`:
+        "en" or "ru". Raises `UserError` for a format or language that there is not, and where the directory
         cannot be written.
         """
         from tracekit import report

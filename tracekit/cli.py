@@ -65,7 +65,7 @@ def commands() -> None:
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Report directory.")
 @click.option("--lang", type=click.Choice(["en", "ru"]), help="Language of the report.")
 @click.option(
-    "--format", "formats", metavar="LIST", help="Of md,png,html,json,csv (the default), parquet,xlsx."
+    "--format", "formats", metavar="LIST", help="Of md,png,html,json,csv (the default), svg,parquet,xlsx."
 )
 @click.option("--gpu", metavar="NAME", help="The device, where the trace does not name it.")
 @click.option("--peak-tflops", type=click.FloatRange(1e-3, 1e6), help="Its dense peak, TFLOP/s.")

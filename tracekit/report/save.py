@@ -20,7 +20,7 @@ from tracekit.analysis.schema import Report
 from tracekit.messages import N_, UserError
 
 DEFAULT_FORMATS = ("md", "png", "html", "json", "csv")
-FORMATS = (*DEFAULT_FORMATS, "parquet", "xlsx")
+FORMATS = (*DEFAULT_FORMATS, "svg", "parquet", "xlsx")
 MARKER = ".tracekit-report"
 TOP = 20
 
@@ -84,17 +84,18 @@ def render(report: Report, formats: Iterable[str], lang: str, top: int = TOP) ->
     from tracekit.report.i18n import Locale
 
     locale = Locale(lang)
-    if "png" in formats:
+    kinds = [kind for kind in ("png", "svg") if kind in formats]
+    if kinds:
         # Where the home directory cannot be written, matplotlib would say so before every report.
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
-        from tracekit.report.plots import render_pngs
+        from tracekit.report.plots import render_pictures
 
-        pictures = render_pngs(report, locale, top)
-        files |= pictures
+        files |= render_pictures(report, locale, kinds, top)
     if "md" in formats:
         from tracekit.report.markdown import render_markdown
 
-        files["report.md"] = render_markdown(report, locale, top, pictures="png" in formats).encode()
+        pictures = kinds[0] if kinds else None
+        files["report.md"] = render_markdown(report, locale, top, pictures=pictures).encode()
     if "html" in formats:
         from tracekit.report.page import render_page
 
