@@ -28,8 +28,11 @@ const format = {
     return numberFormat(Math.min(shown, 20)).format(value);
   },
 
-  /** A bare number of milliseconds. */
-  milliseconds: (us, digits = 3) => format.fixed(isKnown(us) ? us / 1e3 : null, digits),
+  /** A bare number of milliseconds; `<0.001` for less than that. */
+  milliseconds: (us, digits = 3) => {
+    if (isKnown(us) && us > 0 && us < 10 ** (3 - digits)) return `<${format.fixed(10 ** -digits, digits)}`;
+    return format.fixed(isKnown(us) ? us / 1e3 : null, digits);
+  },
 
   /** A duration with the unit that suits it. */
   duration: (us) => {
@@ -69,6 +72,7 @@ const format = {
 
   percent: (share, digits = 1) => {
     if (!isKnown(share)) return DASH;
-    return `${format.fixed(share * 100, digits)}${language === "ru" ? "\u00a0" : ""}%`;
+    const number = share > 0 && share < 1e-4 ? `<${format.fixed(0.01)}` : format.fixed(share * 100, digits);
+    return `${number}${language === "ru" ? "\u00a0" : ""}%`;
   },
 };
