@@ -174,7 +174,7 @@ def test_state_of_the_device_and_memory():
 
 def test_what_capture_noticed_stands_under_what_the_trace_lacks():
     text = section(markdown(build.training()), "## What the trace lacks")
-    few = "`backbone.experts.0`, `backbone.experts.1`, `backbone.experts.2`, `…`"
+    few = "`backbone.experts.0`, `backbone.experts.1`, `backbone.experts.2`, …"
     assert f"never called: 7 ({few}); that is ordinary for experts" in text
     for part in ("ended early: `out of memory`", "not called: 1 (`lm_head`)", "compiled regions: 1 (`"):
         assert part in text

@@ -20,7 +20,7 @@ import babel
 from babel import numbers
 
 from tracekit.messages import N_, Message, UserError
-from tracekit.report.escape import clean
+from tracekit.report.escape import ELLIPSIS, clean
 from tracekit.report.kernel_names import short_name
 
 DASH = "—"
@@ -82,7 +82,7 @@ class Locale:
             if _NUMBER.fullmatch(value):
                 symbols = {".": self.decimal_symbol, ",": self.group_symbol}
                 return "".join(symbols.get(c, c) for c in value)
-            return quote(value) if quote is not None else clean(value)
+            return quote(value) if quote is not None and value != ELLIPSIS else clean(value)
         if isinstance(value, list | tuple):
             return ", ".join(str(self._value(item, quote)) for item in value)
         return value
@@ -117,8 +117,11 @@ class Locale:
     def milliseconds(self, us: float | None, digits: int = 3) -> str:
         """A bare number of milliseconds, for columns that name the unit; `<0.001` for less than that."""
         if us is not None and 0 < us < 10.0 ** (3 - digits):
-            return f"<{self.fixed(10.0**-digits, digits)}"
+            return self._less_than(digits)
         return self.fixed(None if us is None else us / 1e3, digits)
+
+    def _less_than(self, digits: int) -> str:
+        return f"<{10.0**-digits:.{digits}f}".replace(".", self.decimal_symbol)
 
     def duration(self, us: float | None) -> str:
         """A duration with the unit that suits it: µs, ms or s."""
@@ -163,13 +166,13 @@ class Locale:
         if share is None or not math.isfinite(share):
             return DASH
         if 0 < share < 1e-4:
-            return self.with_percent_sign(f"<{self.fixed(0.01)}")
+            return self.with_percent_sign(self._less_than(2))
         return self.with_percent_sign(self.fixed(share * 100, digits))
 
     def rounded_percentage(self, percentage: float, is_nothing: bool) -> str:
         """A percentage with one decimal; what is rounded to 0 and yet something is `<0.1%`."""
         if percentage == 0 and not is_nothing:
-            return self.with_percent_sign(f"<0{self.decimal_symbol}1")
+            return self.with_percent_sign(self._less_than(1))
         return self.with_percent_sign(self.fixed(percentage, 1))
 
     def with_percent_sign(self, number: str) -> str:

@@ -86,7 +86,7 @@ class _Reader:
         trace = builder.build(path, size_bytes, self._skipped, self._warnings, self._metadata())
         if problem:
             warning = N_(
-                "{problem}: read are the {count} events before that", problem=problem, count=trace.event_count
+                "{problem}; events read before that: {count}", problem=problem, count=trace.event_count
             )
             trace = _with_warning(trace, warning)
         if trace.skipped_count:

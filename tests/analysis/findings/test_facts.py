@@ -92,7 +92,7 @@ def test_of_many_findings_of_a_rule_the_least_are_summed(tmp_path: Path) -> None
     found = line.findings(tmp_path, "copies.undone")
     assert [one.module for one in found[1:]] == [f"norm_{letter}" for letter in "hgfed"]
     assert (found[0].module, found[0].gain_us) == (None, 20 + 22 + 24)  # more than the 34 of the worst
-    assert "3 more places" in str(found[0].evidence)
+    assert "more places of the same kind, each with less to gain: 3" in str(found[0].evidence)
 
 
 def test_findings_are_sorted_by_severity_then_gain(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def beaten_bounds(report: Report) -> Iterator[Finding]:
             id="bound.beaten",
             severity="note",
             evidence=N_(
-                "{count} operators are faster than the device's memory, {time} ms in all; longest is {name}: "
+                "operators faster than the device's memory: {count}, {time} ms in all; the longest is {name}: "
                 "{share}% of the bound, {size} MB a call",
                 count=len(by_memory),
                 time=ms(sum(row.gpu_time_us for row in by_memory)),
@@ -121,7 +121,7 @@ def beaten_bounds(report: Report) -> Iterator[Finding]:
             id="bound.peak_exceeded",
             severity="medium",
             evidence=N_(
-                "{count} operators are faster than the device's peak; the longest is {name}: {share}% of it",
+                "operators faster than the device's peak: {count}; the longest is {name}: {share}% of it",
                 count=len(by_compute),
                 name=worst.name,
                 share=percent(worst.bound_share or 0.0),

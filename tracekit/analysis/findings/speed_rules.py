@@ -56,7 +56,7 @@ def _behind(evidence: Evidence, rows: Sequence[OpRow], behind: float, rate: str)
             id="op.behind_its_like",
             severity=severity,
             evidence=N_(
-                "{name} of {shapes}: {calls} calls take {time} ms and reach {share}% of the bound, "
+                "{name} of {shapes} (calls: {calls}) takes {time} ms and reaches {share}% of the bound, "
                 "{speed} {unit}; {best} of {best_shapes} reaches {best_share}%, {best_speed} {unit}",
                 name=row.name,
                 shapes=_short(row.shapes),

@@ -45,7 +45,7 @@ def what_the_trace_lacks(trace: TraceInfo, accounting: Accounting, flops: Flops)
             id="trace.launched_before",
             severity="low",
             evidence=N_(
-                "{events} GPU events ({time} ms) were launched before the trace began, by no known module",
+                "GPU events launched before the trace began, by no known module: {events} ({time} ms)",
                 events=accounting.launched_before_trace.events,
                 time=ms(accounting.launched_before_trace.us),
             ),

@@ -30,9 +30,11 @@ const format = {
 
   /** A bare number of milliseconds; `<0.001` for less than that. */
   milliseconds: (us, digits = 3) => {
-    if (isKnown(us) && us > 0 && us < 10 ** (3 - digits)) return `<${format.fixed(10 ** -digits, digits)}`;
+    if (isKnown(us) && us > 0 && us < 10 ** (3 - digits)) return format.lessThan(digits);
     return format.fixed(isKnown(us) ? us / 1e3 : null, digits);
   },
+
+  lessThan: (digits) => `<${numberFormat(digits).format(10 ** -digits)}`,
 
   /** A duration with the unit that suits it. */
   duration: (us) => {
@@ -72,7 +74,7 @@ const format = {
 
   percent: (share, digits = 1) => {
     if (!isKnown(share)) return DASH;
-    const number = share > 0 && share < 1e-4 ? `<${format.fixed(0.01)}` : format.fixed(share * 100, digits);
+    const number = share > 0 && share < 1e-4 ? format.lessThan(2) : format.fixed(share * 100, digits);
     return `${number}${language === "ru" ? "\u00a0" : ""}%`;
   },
 };
