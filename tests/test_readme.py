@@ -124,6 +124,20 @@ def test_python(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (clone / "out" / "report.md").is_file()
 
 
+def test_pictures_in_python(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import matplotlib as mpl
+    import matplotlib.pyplot as plt
+
+    import tracekit
+
+    mpl.use("agg")
+    monkeypatch.chdir(clone)
+    (example,) = [block for block in blocks("python") if "report.plot" in block]
+    exec(example, {"report": tracekit.analyze("sample_traces/nemotron_h_small.json.gz")})
+    plt.close("all")
+    assert (clone / "blocks.pdf").read_bytes().startswith(b"%PDF")
+
+
 def test_costs_of_an_operator_of_one_s_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from tracekit.cli import main
 

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +64,9 @@ def commands() -> None:
 @click.argument("trace", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Report directory.")
 @click.option("--lang", type=click.Choice(["en", "ru"]), help="Language of the report.")
-@click.option("--format", "formats", metavar="LIST", help="Of md,png,html,json,csv; all by default.")
+@click.option(
+    "--format", "formats", metavar="LIST", help="Of md,png,html,json,csv (the default), svg,parquet,xlsx."
+)
 @click.option("--gpu", metavar="NAME", help="The device, where the trace does not name it.")
 @click.option("--peak-tflops", type=click.FloatRange(1e-3, 1e6), help="Its dense peak, TFLOP/s.")
 @click.option("--bandwidth", type=click.FloatRange(1e-3, 1e6), help="Its memory bandwidth, GB/s.")
@@ -72,6 +74,7 @@ def commands() -> None:
     "--costs", type=click.Path(path_type=Path), metavar="FILE", help="Python file with cost formulas."
 )
 @click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="Modules to list.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def analyze(
     trace: Path,
     output: Path | None,
@@ -82,6 +85,7 @@ def analyze(
     bandwidth: float | None,
     costs: Path | None,
     top: int,
+    quiet: bool,
 ) -> None:
     """Turn TRACE (.json or .json.gz, of the PyTorch profiler) into a report directory."""
     from tracekit import analysis, report
@@ -94,7 +98,7 @@ def analyze(
     lang = lang or default_language(os.environ)
     _check_figures(peak_tflops, bandwidth)
     report.check_formats(chosen)
-    with _progress(trace) as progress:
+    with nullcontext() if quiet else _progress(trace) as progress:
         data = analysis.analyze(
             trace,
             gpu=gpu,
@@ -104,7 +108,7 @@ def analyze(
             progress=progress,
         )
     directory = report.save(data, output or default_directory(trace), chosen, lang, top)
-    if sys.stdout is None:  # closed by whoever started us
+    if quiet or sys.stdout is None:  # closed by whoever started us
         return
     from tracekit.report.terminal import print_summary
 

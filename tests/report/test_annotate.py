@@ -173,6 +173,23 @@ def test_a_call_that_waits_is_named_with_its_code(tmp_path: Path) -> None:
     }
 
 
+def test_blocks_of_several_stacks_have_whole_paths(tmp_path: Path) -> None:
+    builder = TraceBuilder().scope(0, "", 0, 100)
+    paths = [f"{stack}.layers.{index}" for stack in ("encoder", "decoder") for index in (0, 1)]
+    builder.metadata["tracekit"] = {
+        "modules": [
+            {"index": index, "path": path, "type": "Layer" if path else "Net"}
+            for index, path in enumerate(["", *paths, *(f"{path}.mlp" for path in paths)])
+        ]
+    }
+    for index, path in enumerate(paths, 1):
+        builder.scope(index, path, 10 * index, 10 * index + 8)
+        builder.launch(index, 10 * index + 2).kernel(index, 100 + 10 * index, 110 + 10 * index)
+    events = annotated(builder, tmp_path)
+    assert [one["name"] for one in slices(events, "blocks (stream 7)")] == paths
+    assert [one["name"] for one in slices(events, "modules (stream 7)")][1:] == ["layers.0", "layers.1"] * 2
+
+
 def test_russian(tmp_path: Path) -> None:
     events = annotated(model(), tmp_path, lang="ru")
     names = [one["args"]["name"] for one in events if one["name"] == "thread_name"]

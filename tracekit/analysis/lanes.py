@@ -16,7 +16,7 @@ import numpy as np
 from tracekit.analysis.gaps import lost_to_calls
 from tracekit.analysis.measure import Measurement
 from tracekit.analysis.op_costs import OpCosts
-from tracekit.analysis.timeline import device_number, module_of_gpu_events, stream_name
+from tracekit.analysis.timeline import device_numbers, module_of_gpu_events, stream_name
 from tracekit.attribution import NOBODY, Attribution, Floats, Mask, depths, find_blocks, innermost, nearest
 from tracekit.trace import Ints, Layout, Trace
 
@@ -121,6 +121,8 @@ def find_lanes(trace: Trace, attribution: Attribution, costs: OpCosts, measureme
     is_block[[block.module for block in blocks]] = True
     everything = np.ones(len(tree.modules), np.bool_)
 
+    numbers = device_numbers(trace)
+
     def calls(of: Mask) -> Calls:
         return _calls(trace, attribution, stream, matrix, of[tree.module], row_of_module)
 
@@ -128,7 +130,7 @@ def find_lanes(trace: Trace, attribution: Attribution, costs: OpCosts, measureme
         layout=trace.layout,
         numbers=list(dict.fromkeys(number for pair in trace.threads for number in pair)),
         names=trace.names,
-        devices=[device_number(trace, one) for one in used.tolist()],
+        devices=[numbers[one] for one in used.tolist()],
         streams=[Stream(one, stream_name(trace, thread)) for one, thread in pairs.tolist()],
         knows_flops=costs.has_shapes,
         passes=_passes(trace, attribution, device),

@@ -129,24 +129,15 @@ class _Drawing:
         self.threads: dict[tuple[int, str, int | None], int] = {}
         taken = {str(number) for number in lanes.numbers}
         free = (number for number in count(_FIRST_NUMBER) if str(number) not in taken)
-        for device in range(len(lanes.devices)):
+        for device, own in enumerate(_lanes_by_device(lanes)):
             self.pids.append(next(free))
-            self.threads |= {(device, *lane): next(free) for lane in self._lanes_of(device)}
-
-    def _lanes_of(self, device: int) -> Iterator[tuple[str, int | None]]:
-        lanes = self._lanes
-        streams = [index for index, stream in enumerate(lanes.streams) if stream.device == device]
-        drawn = {"blocks": set(lanes.blocks.stream.tolist()), "modules": set(lanes.modules.stream.tolist())}
-        if device in lanes.passes.device:
-            yield "passes", None
-        yield from ((kind, stream) for stream in streams for kind in drawn if stream in drawn[kind])
-        if device in lanes.idle.device:
-            yield "idle", None
+            self.threads |= {(device, *lane): next(free) for lane in own}
 
     def events(self) -> Iterator[bytes]:
         yield from self._metadata()
         yield from self._passes()
-        yield from self._calls("blocks", self._lanes.blocks, lambda row: row.path or _label(row))
+        several = len({block.stack for block in self._report.blocks}) > 1
+        yield from self._calls("blocks", self._lanes.blocks, _whole_label if several else _label)
         yield from self._calls("modules", self._lanes.modules, _label)
         yield from self._idle()
         yield from self._rates()
@@ -225,10 +216,10 @@ class _Drawing:
             row = rows[module] if module >= 0 else None
             facts = {
                 "cause": CAUSES[cause],
-                "module": None if row is None else row.path or _label(row),
+                "module": None if row is None else _whole_label(row),
                 "call": lanes.names[call] if call >= 0 else None,
             }
-            where = _shown(row.path or _label(row)) if row is not None else ""
+            where = _shown(_whole_label(row)) if row is not None else ""
             if CAUSES[cause] == "queued":
                 name = _("idle: between queued kernels")
             elif CAUSES[cause] == "launches":
@@ -274,6 +265,19 @@ class _Drawing:
 
     def _place(self, device: int, kind: str, stream: int | None) -> bytes:
         return b'"pid":%d,"tid":%d' % (self.pids[device], self.threads[device, kind, stream])
+
+
+def _lanes_by_device(lanes: Lanes) -> list[list[tuple[str, int | None]]]:
+    """Those that have slices: what each shows and, of one of a stream, the stream."""
+    found: list[list[tuple[str, int | None]]] = [[] for _ in lanes.devices]
+    for device in np.unique(lanes.passes.device).tolist():
+        found[device].append(("passes", None))
+    drawn = {"blocks": set(lanes.blocks.stream.tolist()), "modules": set(lanes.modules.stream.tolist())}
+    for index, stream in enumerate(lanes.streams):
+        found[stream.device] += [(kind, index) for kind in drawn if index in drawn[kind]]
+    for device in np.unique(lanes.idle.device).tolist():
+        found[device].append(("idle", None))
+    return found
 
 
 def _flops(calls: Calls, at: slice) -> list[bytes]:
@@ -337,6 +341,10 @@ def _label(row: ModuleRow) -> str:
     while first and parts[first].isdigit():
         first -= 1
     return ".".join(parts[first:]) or row.type or row.name
+
+
+def _whole_label(row: ModuleRow) -> str:
+    return row.path or _label(row)
 
 
 def _shown(text: str) -> str:
