@@ -5,7 +5,16 @@ import pytest
 from rich.cells import cell_len
 
 from tests.report import build
+from tracekit.messages import N_
 from tracekit.report.terminal import print_summary
+
+ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch):
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS", "LINES", "COLORTERM"):
+        monkeypatch.delenv(name, raising=False)
 
 
 class Terminal(io.StringIO):
@@ -21,12 +30,87 @@ def summary(report, lang="en", stream=None):
     return stream.getvalue()
 
 
+def on_a_terminal(monkeypatch, columns, report, lang="en"):
+    """The lines that a terminal of some width shows, without colours."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm-256color")
+    return ESCAPE.sub("", summary(report, lang, Terminal())).splitlines()
+
+
+def renamed(name):
+    """The hybrid with a text from the trace wherever the summary shows one."""
+    report = build.hybrid()
+    return build.changed(
+        report,
+        device=build.changed(report.device, name=name),
+        model=build.changed(report.model, name=name),
+        modules=tuple(build.changed(m, path=name, type=name) for m in report.modules),
+        findings=tuple(
+            build.changed(f, module=name, evidence=N_("{name} waits", name=name)) for f in report.findings
+        ),
+    )
+
+
 @pytest.mark.parametrize("lang", ["en", "ru"])
 @pytest.mark.parametrize("name", build.ALL)
 def test_fits_and_is_plain_when_piped(name, lang):
     text = summary(build.ALL[name](), lang)
     assert max(cell_len(line) for line in text.splitlines()) <= 80
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\ud800]|\bNone\b|\bnan\b", text)
+
+
+@pytest.mark.parametrize("lang", ["en", "ru"])
+@pytest.mark.parametrize("columns", [1, 32, 40, 59, 60, 79, 80, 200])
+@pytest.mark.parametrize("name", ["hybrid", "phases", "training", "large", "hostile", "cpu_only"])
+def test_fits_the_terminal(monkeypatch, name, columns, lang):
+    lines = on_a_terminal(monkeypatch, columns, build.ALL[name](), lang)
+    # Below 32 columns there is no layout: the terminal wraps.
+    assert max(map(cell_len, lines)) <= max(32, min(80, columns))
+
+
+NAMES = [
+    "a" * 5000,
+    "漢字" * 60,
+    "😀" * 60,
+    "model.层.自注意力" * 9,
+    "x y " * 300,
+    "[bold]\x1b[31m" * 9,
+    "é" * 90,
+]
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_any_width_fit(monkeypatch, name, columns):
+    lines = on_a_terminal(monkeypatch, columns, renamed(name))
+    assert max(map(cell_len, lines)) <= columns
+    # A name of thousands of characters does not push the rest off the screen.
+    assert len(lines) < 70
+
+
+def test_all_of_the_width_is_used():
+    # Time and margins take 14 of 80 columns, the type 9: 57 are left for 64 letters.
+    report = build.hybrid()
+    modules = (build.changed(report.modules[1], path="p" * 64), *report.modules[2:])
+    line = next(line for line in summary(build.changed(report, modules=modules)).splitlines() if "pp" in line)
+    assert line == f"  2.000 ms  {'p' * 28}…{'p' * 28} (Linear)"
+
+
+def test_wide_letters_count_twice():
+    # 57 columns: 27 wide letters, one column for the ellipsis, and one that is too few for another letter.
+    report = build.hybrid()
+    modules = (build.changed(report.modules[1], path="漢" * 64), *report.modules[2:])
+    line = next(line for line in summary(build.changed(report, modules=modules)).splitlines() if "漢" in line)
+    assert line == f"  2.000 ms  {'漢' * 14}…{'漢' * 14} (Linear)"
+    assert cell_len(line) == 78
+
+
+def test_a_narrow_terminal_has_names_instead_of_bars_and_types(monkeypatch):
+    # Time and margins take 14 of 40 columns: 12 letters, the ellipsis and 13 letters are left.
+    lines = on_a_terminal(monkeypatch, 40, build.hybrid())
+    assert "  2.000 ms  backbone.lay…mixer.in_proj" in lines
+    assert "  modules,        10.000 ms  83.3%" in lines
+    assert not any("█" in line for line in lines)
 
 
 def test_headline():
@@ -57,7 +141,6 @@ def test_shares_are_left_out_without_a_gpu():
 
 
 def test_names_are_neither_markup_nor_escapes(monkeypatch):
-    monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
     text = summary(build.hostile(), stream=Terminal())
     assert "[bold]" in text

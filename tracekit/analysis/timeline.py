@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -52,6 +53,7 @@ def timeline_of(
     module = module_of_gpu_events(attribution)
     parents = np.array([one.parent for one in attribution.tree.modules], np.int64)
     drawn = _merged(_events(trace, own, module), parents)
+    numbers = device_numbers(trace)
     streams = list(zip(*_distinct(drawn.device, drawn.thread), strict=True))
     number_of = {stream: number for number, stream in enumerate(streams)}
     kernels, kernel = np.unique(drawn.name, return_inverse=True)
@@ -64,8 +66,7 @@ def timeline_of(
         start_us=(start - first_start(trace)) / 1000,
         wall_us=wall,
         streams=tuple(
-            TimelineStream(device_number(trace, device), stream_name(trace, thread))
-            for device, thread in streams
+            TimelineStream(numbers[device], stream_name(trace, thread)) for device, thread in streams
         ),
         kernels=tuple(trace.names[code] for code in kernels.tolist()),
         events=TimelineEvents(
@@ -90,11 +91,14 @@ def module_of_gpu_events(attribution: Attribution) -> Ints:
     return np.asarray(np.append(attribution.tree.module, NOBODY)[scope], np.int64)
 
 
-def device_number(trace: Trace, device: int) -> int:
-    """A device's own number; its position among the trace's where two have the same, or it has none."""
+def device_numbers(trace: Trace) -> list[int]:
+    """Each device's own number; its position among the trace's where two have the same, or it has none."""
     numbers = [number for _pid, number in trace.devices]
-    own = numbers[device]
-    return own if isinstance(own, int) and numbers.count(own) == 1 else device
+    owners = Counter(numbers)
+    return [
+        number if isinstance(number, int) and owners[number] == 1 else position
+        for position, number in enumerate(numbers)
+    ]
 
 
 def stream_name(trace: Trace, thread: int) -> int | str:
@@ -258,7 +262,7 @@ def _gaps(
     duration = np.where(is_wait, lost[at], rest[at])
     kept = np.sort(np.argsort(-duration, kind="stable")[:MOST_GAPS])
     kept = kept[np.argsort(start[kept], kind="stable")]
-    numbers = [device_number(trace, device) for device in range(devices)]
+    numbers = device_numbers(trace)
     rows = []
     for gap, waits, begin, length in zip(
         at[kept].tolist(), is_wait[kept].tolist(), start[kept].tolist(), duration[kept].tolist(), strict=True

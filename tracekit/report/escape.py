@@ -11,6 +11,9 @@ import re
 ELLIPSIS = "…"
 QUOTED_WIDTH = 160  # of a name within a sentence
 
+# Spreadsheets in Japanese and Chinese take the full-width signs for the plain ones.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
 # What no reader of Markdown takes for anything but text: words of letters and digits, and version numbers.
 _WORDS = re.compile(r"[A-Za-z0-9]+(?:[ _/-][A-Za-z0-9]+|\.[0-9]+)*")
 # GitHub and GitLab link these words: issues, hosts, commits.
@@ -26,12 +29,22 @@ def clean(text: str) -> str:
     )
 
 
+def encodable(text: str) -> str:
+    """`text` with lone surrogates, which no encoding has, written as `\\ud800`."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
 def elide(text: str, width: int) -> str:
     """`text` in at most `width` characters, cut in its middle: names differ at both ends."""
     if len(text) <= width:
         return text
     head = (width - 1) // 2
     return text[:head] + ELLIPSIS + text[len(text) - (width - 1 - head) :]
+
+
+def is_formula(text: str) -> bool:
+    """Whether a spreadsheet may take `text` for a formula; white space before one is dropped on import."""
+    return text[:1] in ("\t", "\r", "\n") or text.lstrip().startswith(_FORMULA_STARTS)
 
 
 def markdown_code(text: str) -> str:

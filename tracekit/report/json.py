@@ -15,6 +15,7 @@ import msgspec
 
 from tracekit.analysis.schema import SCHEMA, Report
 from tracekit.messages import Message
+from tracekit.report.escape import encodable
 
 SCHEMA_PATH = Path(__file__).with_name("report.schema.json")
 
@@ -48,9 +49,7 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    if isinstance(value, str) and not value.isascii():
-        return value.encode("utf-8", "backslashreplace").decode()
-    return value
+    return encodable(value) if isinstance(value, str) else value
 
 
 def json_schema() -> dict[str, Any]:

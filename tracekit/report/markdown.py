@@ -22,14 +22,6 @@ from tracekit.report.phase_view import PassFigures, each, each_with_note, pass_f
 
 Value = TypeVar("Value")
 
-BASES = {
-    "latency": N_("matrix FLOPs of a pass ÷ latency"),
-    "pass_wall": N_("matrix FLOPs of a pass ÷ its wall time under the profiler"),
-}
-STEP_BASES = {
-    "latency": N_("matrix FLOPs of a step ÷ its time without the profiler"),
-    "step_wall": N_("matrix FLOPs of a step ÷ its wall time under the profiler"),
-}
 MODULE_SOURCES = {
     "scopes": N_("scopes of tracekit capture"),
     "frames": N_("nn.Module frames of the profiler"),
@@ -37,8 +29,8 @@ MODULE_SOURCES = {
 }
 
 
-def render_markdown(report: Report, locale: Locale, top: int = 20, *, pictures: bool = True) -> str:
-    """The Markdown report with the `top` slowest modules; `pictures`: whether the PNG files are beside it."""
+def render_markdown(report: Report, locale: Locale, top: int = 20, *, pictures: str | None = "png") -> str:
+    """The Markdown report with the `top` slowest modules; `pictures`: the kind of those beside it, if any."""
     facts = _Facts(report, locale)
     text = (
         _environment()
@@ -52,6 +44,8 @@ def render_markdown(report: Report, locale: Locale, top: int = 20, *, pictures: 
             headline=facts.headline(),
             more_facts=list(facts.more()),
             pictures=pictures,
+            # Where nothing is known of bounds, their sections say why.
+            bound_pictures=pictures if reasons.why_no_bounds(report) is None else None,
             block_parameters=facts.by_kind(view.block_groups(report), "parameters"),
             attention_flops=facts.by_phase_and_kind("attention_flops"),
             ffn_flops=facts.by_phase_and_kind("ffn_flops"),
@@ -172,7 +166,7 @@ class _Facts:
         def basis(one: PassFigures) -> str:
             if one.headline_tflops is None:
                 return self._text(reasons.why_no_pass_flops(self.report))
-            return self._basis(BASES.get(one.headline_basis or ""))
+            return self._basis(view.BASES.get(one.headline_basis or ""))
 
         return each_with_note(
             pass_figures(self.report),
@@ -255,7 +249,7 @@ class _Facts:
         if flops.matrix_per_step:
             yield _("FLOPs / step"), locale.flops(flops.matrix_per_step)
         if flops.step_tflops is not None:
-            basis = STEP_BASES.get(flops.step_basis or "")
+            basis = view.STEP_BASES.get(flops.step_basis or "")
             shown = f"{locale.flops_rate(flops.step_tflops)} ({self._basis(basis)})"
             yield _("Achieved performance of a step"), shown
 

@@ -13,19 +13,20 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 from tracekit.analysis.schema import Report
 from tracekit.messages import N_, UserError
 
-FORMATS = ("md", "png", "html", "json", "csv")
-DEFAULT_FORMATS = FORMATS
+DEFAULT_FORMATS = ("md", "png", "html", "json", "csv")
+FORMATS = (*DEFAULT_FORMATS, "svg", "parquet", "xlsx")
 MARKER = ".tracekit-report"
 TOP = 20
 
 
 def check_formats(formats: Iterable[str]) -> None:
-    """Raises `UserError` for a format that there is not, or for none at all."""
+    """Raises `UserError` for a format that there is not or that lacks its library, or for none at all."""
     formats = list(formats)
     known = ", ".join(FORMATS)
     if not formats:
@@ -35,6 +36,11 @@ def check_formats(formats: Iterable[str]) -> None:
             raise UserError(
                 N_("format {name} is not known; choose some of: {known}", name=repr(name), known=known)
             )
+    if "parquet" in formats:
+        try:
+            import_module("pyarrow.parquet")
+        except ImportError:
+            raise UserError(N_("format parquet needs pyarrow: pip install 'tracekit[parquet]'")) from None
 
 
 def save(
@@ -78,25 +84,34 @@ def render(report: Report, formats: Iterable[str], lang: str, top: int = TOP) ->
     from tracekit.report.i18n import Locale
 
     locale = Locale(lang)
-    if "png" in formats:
+    kinds = [kind for kind in ("png", "svg") if kind in formats]
+    if kinds:
         # Where the home directory cannot be written, matplotlib would say so before every report.
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
-        from tracekit.report.plots import render_pngs
+        from tracekit.report.plots import render_pictures
 
-        pictures = render_pngs(report, locale, top)
-        files |= pictures
+        files |= render_pictures(report, locale, kinds, top)
     if "md" in formats:
         from tracekit.report.markdown import render_markdown
 
-        files["report.md"] = render_markdown(report, locale, top, pictures="png" in formats).encode()
+        pictures = kinds[0] if kinds else None
+        files["report.md"] = render_markdown(report, locale, top, pictures=pictures).encode()
     if "html" in formats:
         from tracekit.report.page import render_page
 
         files["report.html"] = render_page(report, lang, top).encode()
     if "csv" in formats:
-        from tracekit.report.tables import render_csv
+        from tracekit.report.tables.csv import render_csv
 
         files |= render_csv(report, locale)
+    if "parquet" in formats:
+        from tracekit.report.tables.parquet import render_parquet
+
+        files |= render_parquet(report, locale)
+    if "xlsx" in formats:
+        from tracekit.report.tables.xlsx import render_xlsx
+
+        files["report.xlsx"] = render_xlsx(report, locale)
     return files
 
 

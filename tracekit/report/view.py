@@ -121,6 +121,29 @@ def block_time_us(report: Report, block: BlockRow, phase: str | None = None) -> 
     return block.cpu_time_per_pass_us if is_per_pass(report) else block.cpu_time_us
 
 
+def block_part_times_us(report: Report, block: BlockRow, phase: str | None = None) -> dict[str, float]:
+    """GPU time, or CPU time without a GPU, of each part of a block (`is_per_pass`).
+
+    A block whose parts are not known is one part: that of its kind, else its residual.
+    """
+    on_gpu, per_pass = has_gpu(report), is_per_pass(report)
+    if phase is not None:
+        row = row_of(block.phases, phase)
+        own = row.parts if row is not None else ()
+        times = {
+            part.part: part.gpu_time_per_pass_us if on_gpu else part.cpu_time_per_pass_us for part in own
+        }
+    elif per_pass:
+        times = {
+            part.part: (part.gpu_time_per_pass_us if on_gpu else part.cpu_time_per_pass_us) or 0.0
+            for part in block.parts
+        }
+    else:
+        times = {part.part: part.gpu_time_us if on_gpu else part.cpu_time_us for part in block.parts}
+    kind = block.kind if block.kind in PARTS else "residual"
+    return times or {kind: block_time_us(report, block, phase) or 0.0}
+
+
 def block_speed(report: Report, block: BlockRow, phase: str | None = None) -> float | None:
     """TFLOP/s of a block on the GPU; of a model that ran on the CPU, GFLOP/s."""
     if phase is not None:
@@ -281,6 +304,15 @@ LIMITS = {
     "host": N_("host (GPU waits)"),
     "network": N_("network"),
     "transfer": N_("copies to or from the host"),
+}
+
+BASES = {
+    "latency": N_("matrix FLOPs of a pass ÷ latency"),
+    "pass_wall": N_("matrix FLOPs of a pass ÷ its wall time under the profiler"),
+}
+STEP_BASES = {
+    "latency": N_("matrix FLOPs of a step ÷ its time without the profiler"),
+    "step_wall": N_("matrix FLOPs of a step ÷ its wall time under the profiler"),
 }
 
 

@@ -22,12 +22,13 @@ from tracekit.report.page.texts import PageTexts, texts_of
 
 FOLDER = Path(__file__).parent
 VENDOR_SCRIPTS = ("echarts.min.js", "tabulator.min.js")
-STYLES = ("vendor/tabulator.min.css", "page.css", "tables.css", "charts.css")
+STYLES = ("vendor/tabulator.min.css", "page.css", "tables.css", "inspector.css", "charts.css")
 # In this order: a script uses only what stands in those before it, and `main.js` starts them.
 SCRIPTS = (
-    *("language.js", "format.js", "data.js", "state.js", "names.js", "charts.js", "cells.js"),
-    *("inspector.js", "tree.js", "tables.js", "flame.js", "blocks.js", "roofline.js", "passes.js"),
-    *("timeline.js", "main.js"),
+    *("language.js", "format.js", "state.js", "data.js", "names.js", "charts.js", "drawing.js", "cells.js"),
+    *("module_hint.js", "grid.js", "tools.js", "inspector.js", "tree_rows.js", "tree.js", "operands.js"),
+    *("tables.js", "rectangles.js", "flame.js", "blocks.js", "roofline.js", "passes.js"),
+    *("timeline_lanes.js", "timeline_text.js", "timeline.js", "main.js"),
 )
 
 

@@ -29,12 +29,18 @@ const charts = [];
  * A chart in a new element inside `parent`, `height` px high (a number or a function of no arguments).
  * `build()` returns the ECharts option, laid over `baseOption`; it is called again after each change of one of
  * the fields of the state in `follows` (language, theme and phase always). `label()` says what it shows, for screen
- * readers. Returns { chart, redraw }; `chart` is the ECharts instance.
+ * readers. `fluid`: what is built depends on the width, so it is built again with that. The wheel alone scrolls the
+ * page: it is the chart's with Ctrl, or if the chart `takesWheel` while it has the focus. Returns { chart, redraw, box };
+ * `chart` is the ECharts instance.
  */
-const makeChart = (parent, { height, build, label, follows = [] }) => {
+const makeChart = (parent, { height, build, label, follows = [], fluid = false, takesWheel = false }) => {
   const size = () => (typeof height === "function" ? height() : height);
   const box = element("div", { class: "chart", style: `height:${size()}px`, role: "img" });
   parent.append(box);
+  // ECharts would keep every wheel over a chart that can be zoomed.
+  box.addEventListener("wheel", (event) => {
+    if (!event.ctrlKey && !(takesWheel && document.activeElement === box)) event.stopPropagation();
+  }, { capture: true });
   const chart = echarts.init(box, null, { renderer: "canvas" });
   const redraw = () => {
     const wanted = `${size()}px`;
@@ -48,7 +54,12 @@ const makeChart = (parent, { height, build, label, follows = [] }) => {
   };
   redraw();
   onChange(["language", "theme", "phase", ...follows], redraw);
-  new ResizeObserver(() => chart.resize()).observe(box);
+  let width = box.clientWidth;
+  new ResizeObserver(() => {
+    chart.resize();
+    if (fluid && box.clientWidth !== width) redraw();
+    width = box.clientWidth;
+  }).observe(box);
   charts.push({ chart, redraw });
   return { chart, redraw, box };
 };

@@ -16,10 +16,10 @@ const modules = (() => {
   const isMain = () => !payload.phases.length || state.phase === payload.main_phase;
   /** A figure of module `i` by its name in report.json; of the chosen phase, where it has figures of its own. */
   const figure = (name, i) => {
-    if (!isMain()) {
+    if (payload.phases.length) {
       const found = phases[state.phase]?.[name];
       if (found !== undefined) return found?.[i] ?? null;
-      if (name.endsWith("_per_pass_us")) return null;
+      if (!isMain() && name.endsWith("_per_pass_us")) return null;
     }
     return columns[name]?.[i] ?? null;
   };
@@ -75,15 +75,15 @@ const colours = (() => {
   const ranked = [...totals].sort((a, b) => b[1] - a[1]).map(([name]) => name);
   const byType = new Map(ranked.slice(0, series.length).map((name, i) => [name, series[i]]));
   const type = (name) => byType.get(name) ?? grey;
-  const limit = (name) => limits[name] ?? grey;
+  const limit = (name) => ownOf(limits, name) ?? grey;
+  /** Label and colour of what colours stand for, by "type" or "limit". */
+  const legend = (by = state.colour) => (by === "limit"
+    ? [...Object.keys(limits).map((name) => [limitWord(name), limits[name]]), [_("unknown"), grey]]
+    : [...[...byType].map(([name, colour]) => [name, colour]), ...(ranked.length > series.length ? [[_("other types"), grey]] : [])]);
   return {
-    grey, type, limit,
-    part: (name) => parts[name] ?? grey,
+    grey, type, limit, legend,
+    part: (name) => ownOf(parts, name) ?? grey,
     /** The colour of a module by what is chosen. */
     of: (i) => (state.colour === "limit" ? limit(modules.figure("limited_by", i)) : type(modules.type(i))),
-    /** Label and colour of what the chosen colours stand for. */
-    legend: () => (state.colour === "limit"
-      ? [...Object.keys(limits).map((name) => [limitWord(name), limits[name]]), [_("unknown"), grey]]
-      : [...[...byType].map(([name, colour]) => [name, colour]), ...(ranked.length > series.length ? [[_("other types"), grey]] : [])]),
   };
 })();

@@ -13,19 +13,31 @@ const numberFormat = (digits) => {
   return numberFormats.get(key);
 };
 
+const percentSign = () => (language === "ru" ? "\u00a0%" : "%");
+
 const isKnown = (value) => value != null && Number.isFinite(value);
+
+/** What nobody reads digit by digit. */
+const isHuge = (value) => Math.abs(value) >= 1e21;
+const huge = (value) => {
+  const decimal = numberFormat(1).formatToParts(0.5).find(({ type }) => type === "decimal").value;
+  return String(Number(value.toPrecision(3))).replace(".", decimal);
+};
 
 const format = {
   /** A whole number. */
-  count: (value) => (isKnown(value) ? numberFormat(0).format(value) : DASH),
+  count: (value) => {
+    if (!isKnown(value)) return DASH;
+    return isHuge(value) ? huge(value) : numberFormat(0).format(value);
+  },
 
   /** `value` with `digits` decimals, or more where less than two significant digits would be left. */
   fixed: (value, digits = 2) => {
     if (!isKnown(value)) return DASH;
     if (value === 0) return "0";
-    if (Math.abs(value) >= 1e21) return String(value);
+    if (isHuge(value)) return huge(value);
     const shown = Math.abs(value) < 10 ** (1 - digits) ? 1 - Math.floor(Math.log10(Math.abs(value))) : digits;
-    return numberFormat(Math.min(shown, 20)).format(value);
+    return numberFormat(Math.min(shown, 100)).format(value);
   },
 
   /** A bare number of milliseconds; `<0.001` for less than that. */
@@ -67,7 +79,8 @@ const format = {
   bytes: (value) => {
     if (!isKnown(value)) return DASH;
     const units = [_("B"), _("kB"), _("MB"), _("GB"), _("TB")];
-    const power = Math.min(units.length - 1, Math.floor((String(Math.abs(Math.round(value))).length - 1) / 3));
+    let power = 0;
+    while (power + 1 < units.length && Math.abs(value) >= 1000 ** (power + 1)) power++;
     const number = value / 1000 ** power;
     return power ? `${format.fixed(number, Math.abs(number) >= 100 ? 2 : 3)} ${units[power]}` : `${format.count(value)} ${units[0]}`;
   },
@@ -75,6 +88,13 @@ const format = {
   percent: (share, digits = 1) => {
     if (!isKnown(share)) return DASH;
     const number = share > 0 && share < 1e-4 ? format.lessThan(2) : format.fixed(share * 100, digits);
-    return `${number}${language === "ru" ? "\u00a0" : ""}%`;
+    return `${number}${percentSign()}`;
+  },
+
+  /** A share beside others: with one decimal, and what is rounded to 0 and yet something as `<0.1%`. */
+  share: (share) => {
+    if (!isKnown(share)) return DASH;
+    const shown = Math.round(share * 1000);
+    return share > 0 && !shown ? `${format.lessThan(1)}${percentSign()}` : `${shown ? numberFormat(1).format(shown / 10) : "0"}${percentSign()}`;
   },
 };

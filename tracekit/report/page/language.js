@@ -26,6 +26,9 @@ const ngettext = (singular, plural, n) => {
 const fill = (template, values) =>
   template.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 
+/** What `table` has under `name`, which may be the name of something that every object has. */
+const ownOf = (table, name) => (Object.hasOwn(table, name) ? table[name] : undefined);
+
 /** A word of a closed list: what limits, or a part of a block. */
-const limitWord = (name) => (name == null ? DASH : payload.limits[language][name] ?? name);
-const partWord = (name) => payload.parts[language][name] ?? name;
+const limitWord = (name) => (name == null ? DASH : ownOf(payload.limits[language], name) ?? name);
+const partWord = (name) => ownOf(payload.parts[language], name) ?? name;

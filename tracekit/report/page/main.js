@@ -50,7 +50,9 @@ applyTheme();
 onChange(["theme"], applyTheme);
 onChange(["language"], () => { document.documentElement.lang = language; });
 darkSystem.addEventListener("change", () => {
-  if (state.theme === "auto") change({ theme: "" }), change({ theme: "auto" });
+  if (state.theme !== "auto") return;
+  state.theme = null; // so that it changes
+  change({ theme: "auto" });
 });
 
 startSwitches();

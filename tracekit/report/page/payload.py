@@ -40,19 +40,21 @@ def payload(report: Report, locales: Mapping[str, Locale], lang: str) -> dict[st
         "on_gpu": view.has_gpu(report),
         "per_pass": view.is_per_pass(report),
         "has_backward": view.has_backward(report),
-        "phases": [] if phases == [None] else phases,
-        "main_phase": report.time.phase,
-        "phase_names": {str(name): plain_name(str(name)) for name in phases if name is not None},
+        "phases": [clean(name) for name in phases if name is not None],
+        "main_phase": None if report.time.phase is None else clean(report.time.phase),
+        "phase_names": {clean(name): plain_name(name) for name in phases if name is not None},
+        "phase_rows": columns(report.phases),
         "basis": {
-            name: {str(phase or ""): view.per_pass_text(report, locale, phase) for phase in [None, *phases]}
+            name: {clean(phase or ""): view.per_pass_text(report, locale, phase) for phase in [None, *phases]}
             for name, locale in locales.items()
         },
-        "time": plain(report.time),
+        "time": {name: column[0] if column else None for name, column in columns([report.time]).items()},
         "flops": plain(report.flops),
         "device": {
             "name": clean(report.device.name or ""),
             "peaks": report.device.peaks,
             "bandwidth_gbs": report.device.bandwidth_gbs,
+            "note": _note(report, locales),
         },
         "palette": {
             "series": palette.SERIES,
@@ -67,8 +69,8 @@ def payload(report: Report, locales: Mapping[str, Locale], lang: str) -> dict[st
         "blocks": {
             **columns(report.blocks),
             "module": [position.get(row.path) for row in report.blocks],
-            "parts": [plain(row.parts) for row in report.blocks],
-            "phases": [plain(row.phases) for row in report.blocks],
+            "parts": [_cleaned(plain(row.parts)) for row in report.blocks],
+            "phases": [_cleaned(plain(row.phases)) for row in report.blocks],
         },
         "kernels": {
             **columns(report.kernels),
@@ -103,7 +105,9 @@ def _modules(report: Report, position: Mapping[str, int]) -> dict[str, Any]:
     """The tree: of each module its parent, its type and the part of its path that its parent's lacks."""
     rows = report.modules
     parents = [None if row.parent is None else position.get(row.parent) for row in rows]
-    types = {name: i for i, name in enumerate(dict.fromkeys(row.type for row in rows if row.type))}
+    types = {
+        name: i for i, name in enumerate(dict.fromkeys(row.type for row in rows if row.type is not None))
+    }
     return {
         "count": len(rows),
         "parent": parents,
@@ -112,7 +116,7 @@ def _modules(report: Report, position: Mapping[str, int]) -> dict[str, Any]:
         "type": [None if row.type is None else types[row.type] for row in rows],
         "block": [None if row.block is None else position.get(row.block) for row in rows],
         "columns": columns(rows, _TREE_FIELDS),
-        "phases": {name: _of_phase(rows, name) for name in side_by_side(report) if name is not None},
+        "phases": {clean(name): _of_phase(rows, name) for name in side_by_side(report) if name is not None},
     }
 
 
@@ -131,14 +135,28 @@ def _of_phase(rows: Sequence[ModuleRow], phase: str) -> Columns:
     }
 
 
+def _note(report: Report, locales: Mapping[str, Locale]) -> dict[str, str] | None:
+    """What there is to know of the device's figures, by language."""
+    note = report.device.note
+    return None if note is None else {name: clean(locale.message(note)) for name, locale in locales.items()}
+
+
 def _timeline(report: Report, shorts: Mapping[str, str]) -> dict[str, Any] | None:
     timeline = report.timeline
     if timeline is None:
         return None
-    found: dict[str, Any] = plain(timeline)
-    found["kernels"] = [clean(name) for name in timeline.kernels]
+    found: dict[str, Any] = _cleaned(plain(timeline))
     found["short"] = [shorts[name] for name in timeline.kernels]
     return found
+
+
+def _cleaned(value: Any) -> Any:
+    """`value` of dicts, lists and numbers with its texts cleaned."""
+    if isinstance(value, dict):
+        return {key: _cleaned(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_cleaned(item) for item in value]
+    return clean(value) if isinstance(value, str) else value
 
 
 def _words(words: Mapping[str, Message], locales: Mapping[str, Locale]) -> dict[str, dict[str, str]]:

@@ -111,7 +111,7 @@ def _tiles(report: Report, locale: Locale) -> Iterator[Tile]:
     if view.has_gpu(report):
         yield _gpu_time(report, locale, figures)
     if any(one.headline_tflops is not None for one in figures):
-        bases = {one.headline_basis: markdown.BASES.get(one.headline_basis or "") for one in figures}
+        bases = {one.headline_basis: view.BASES.get(one.headline_basis or "") for one in figures}
         note = "; ".join(locale.message(basis) for basis in bases.values() if basis is not None)
         yield Tile(_("Achieved"), of_passes(lambda one: locale.flops_rate(one.headline_tflops)), note)
     else:
