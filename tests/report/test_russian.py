@@ -17,7 +17,8 @@ from tracekit.report.markdown import render_markdown
 NBSP = "\N{NO-BREAK SPACE}"
 SAMPLES = sorted((Path(__file__).parents[2] / "sample_traces").glob("*.json.gz"))
 CORPUS = sorted(Path(os.environ.get("TRACEKIT_CORPUS", "/nowhere")).glob("*.json.gz"))
-HOSTILE = {"hostile", "hostile_capture"}  # their texts are no language
+# Their texts are no language.
+HOSTILE = {"hostile", "hostile_capture", "hostile_costed", "many_types"}
 
 
 def reports():
