@@ -105,8 +105,8 @@ def beaten_bounds(report: Report) -> Iterator[Finding]:
             id="bound.beaten",
             severity="note",
             evidence=N_(
-                "operators faster than the device's memory: {count}, {time} ms in all; the longest is {name}: {share}% "
-                "of the bound, {size} MB a call",
+                "operators faster than the device's memory: {count}, {time} ms in all; the longest is "
+                "{name}: {share}% of the bound, {size} MB a call",
                 count=len(by_memory),
                 time=ms(sum(row.gpu_time_us for row in by_memory)),
                 name=worst.name,
