@@ -2,25 +2,23 @@
 
 const DEEPEST_INDENT = 16; // levels; what is deeper stands no further right
 
-/** The modules' depth, and the root that each is in. */
-const treePlaces = () => {
-  const depth = new Int32Array(modules.count), root = new Int32Array(modules.count);
+/** How deep each module stands. */
+const depthsOfModules = () => {
+  const depth = new Int32Array(modules.count);
   const pending = [...modules.roots];
-  for (const i of modules.roots) root[i] = i;
   while (pending.length) {
     const i = pending.pop();
     for (const child of modules.children(i)) {
       depth[child] = depth[i] + 1;
-      root[child] = root[i];
       pending.push(child);
     }
   }
-  return { depth, root };
+  return depth;
 };
 
 const startTree = (view, controls) => {
   const rows = makeTreeRows();
-  const { depth, root } = treePlaces();
+  const depth = depthsOfModules();
   const suffix = payload.per_pass ? "_per_pass_us" : "_us", side = payload.on_gpu ? "gpu" : "cpu";
   const figure = (name) => (i) => modules.figure(name, i);
   const isUnknown = (value) => () => {
@@ -32,8 +30,10 @@ const startTree = (view, controls) => {
     for (let i = 0; i < modules.count; i++) found = Math.max(found, value(i) ?? 0);
     return found;
   };
-  let mostSelf = most(modules.selfTime);
-  onChange(["phase"], () => { mostSelf = most(modules.selfTime); });
+  let mostTime, mostSelf;
+  const readMost = () => { mostTime = most(modules.time); mostSelf = most(modules.selfTime); };
+  readMost();
+  onChange(["phase"], readMost);
 
   const nameOf = (i) => {
     if (rows.isFlat) return markedCell(modules.path(i) || modules.label(i), rows.query);
@@ -51,7 +51,7 @@ const startTree = (view, controls) => {
     return element("span", {}, swatch(colours.type(name)), markedCell(name, rows.query));
   };
   const timeCell = (i) => {
-    const whole = modules.time(root[i]), share = whole ? (modules.time(i) ?? 0) / whole : null;
+    const share = mostTime ? (modules.time(i) ?? 0) / mostTime : null;
     return barCell(format.milliseconds(modules.time(i)), share, null, share == null ? null : format.share(share));
   };
   const measured = (id, field, width, title, hint, cell, value = figure(field)) =>
@@ -67,7 +67,7 @@ const startTree = (view, controls) => {
       value: modules.type, cell: typeCell, hidden: isUnknown(modules.type),
     },
     measured("time", `${side}_time${suffix}`, 132, () => withUnit(timeWord(), _("ms")),
-      () => _("With the modules inside; the bar and the percentage are its share of the outermost module's"), timeCell, modules.time),
+      () => _("With the modules inside; the bar and the percentage are its share of the whole model's"), timeCell, modules.time),
     measured("self", `${side}_self_time${suffix}`, 122, () => withUnit(_("Self time"), _("ms")),
       () => _("Without the modules inside; the longest bar is that of the greatest"),
       (i) => barCell(format.milliseconds(modules.selfTime(i)), mostSelf ? (modules.selfTime(i) ?? 0) / mostSelf : 0), modules.selfTime),
@@ -77,7 +77,7 @@ const startTree = (view, controls) => {
         (i) => numberCell(format.milliseconds(modules.backwardTime(i))), modules.backwardTime),
       ...(payload.has_backward ? {} : { hidden: () => true }),
     },
-    measured("calls", "calls", 72, () => _("Calls"), () => null, (i) => numberCell(format.count(modules.figure("calls", i)))),
+    measured("calls", "calls", 84, () => _("Calls"), () => null, (i) => numberCell(format.count(modules.figure("calls", i)))),
     measured("tflops", "tflops", 80, () => "TFLOP/s", () => _("Matrix FLOPs of what launched kernels ÷ GPU time of these"),
       (i) => numberCell(format.fixed(modules.figure("tflops", i)))),
     measured("bound", "bound_share", 84, () => _("Share of bound"),
