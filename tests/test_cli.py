@@ -53,6 +53,48 @@ def test_formats_language_and_directory(tmp_path: Path) -> None:
     assert "## Общие параметры" in (tmp_path / "out" / "report.md").read_text()
 
 
+def test_annotate_writes_one_file_and_prints_one_line(tmp_path: Path) -> None:
+    trace = sound_trace(tmp_path / "run.1.json.gz")
+    done = run(["annotate", str(trace)], tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    # The lanes of passes and modules: one slice each. No idle time.
+    assert done.stdout == "run.1-annotated.json.gz: 2 lanes, 2 slices, 0 idle intervals\n"
+    events = json.loads(gzip.decompress((tmp_path / "run.1-annotated.json.gz").read_bytes()))["traceEvents"]
+    assert {"passes", "modules (stream 7)"} <= {event.get("args", {}).get("name") for event in events}
+    done = run(["annotate", str(trace), "-o", "out.json", "--lang", "ru", "--quiet"], tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert "модули (поток 7)" in (tmp_path / "out.json").read_text()
+
+
+def test_annotate_says_what_is_not_in_the_copy(tmp_path: Path) -> None:
+    trace = sound_trace(tmp_path / "t.json")
+    trace.write_text(trace.read_text()[:-2])
+    done = run(["annotate", str(trace), "-q", "-o", "out.json"], tmp_path, LC_ALL="ru_RU.UTF-8")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.splitlines()[-1] == (
+        "tracekit: копия обрывается там же, но закрыта, так что открывается"
+    )
+    json.loads((tmp_path / "out.json").read_text())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["annotate"],
+        ["annotate", "missing.json"],
+        ["annotate", "t.json", "-o", "t.json"],
+        ["annotate", "t.json", "-o", "out.txt"],
+        ["annotate", "t.json", "--peak-tflops", "nan"],
+        ["annotate", "t.json", "--lang", "de"],
+    ],
+)
+def test_usage_error_of_annotate_is_one_line_and_exit_2(tmp_path: Path, arguments: list[str]) -> None:
+    sound_trace(tmp_path / "t.json")
+    done = run(arguments, tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["t.json"]
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
@@ -115,7 +157,7 @@ def test_json_alone_imports_neither_pandas_nor_matplotlib_nor_torch(tmp_path: Pa
     trace = sound_trace(tmp_path / "t.json")
     program = (
         "import sys; from tracekit.cli import main; code = main(sys.argv[1:]);"
-        "heavy = {'pandas', 'matplotlib', 'seaborn', 'torch', 'jinja2'} & set(sys.modules);"
+        "heavy = {'pandas', 'matplotlib', 'torch', 'jinja2'} & set(sys.modules);"
         "sys.exit(f'imported {heavy}' if heavy else code)"
     )
     arguments = ["analyze", str(trace), "--format", "json", "-o", str(tmp_path / "out")]

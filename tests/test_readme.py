@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.builder import TraceBuilder
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
@@ -38,7 +40,13 @@ def clone(tmp_path: Path) -> Path:
 
 def test_the_commands_are_those_that_are_tested() -> None:
     programs = [shlex.split(command)[:2] for command in COMMANDS]
-    assert [program[0] for program in programs] == ["scripts/analyze", "scripts/test", "tracekit", "python3"]
+    assert [program[0] for program in programs] == [
+        "scripts/analyze",
+        "scripts/test",
+        "tracekit",
+        "python3",
+        "tracekit",
+    ]
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command != "scripts/test"])
@@ -60,6 +68,9 @@ def test_command(command: str, clone: Path) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, "PYTHONPATH": str(clone), "CUDA_VISIBLE_DEVICES": ""}
     words = shlex.split(command)
+    if "annotate" in words:
+        gpu = TraceBuilder().frame("Net_0", 0, 50).op("aten::mm", 1, 9).launch(1, 5).kernel(1, 20, 30)
+        gpu.write(clone / "trace.json.gz")  # samples are of a CPU
     if words[0] == "tracekit":
         words[:1] = [sys.executable, "-m", "tracekit"]
     elif words[0] == "python3":
@@ -113,8 +124,21 @@ def test_python(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (clone / "out" / "report.md").is_file()
 
 
+def test_pictures_in_python(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import matplotlib as mpl
+    import matplotlib.pyplot as plt
+
+    import tracekit
+
+    mpl.use("agg")
+    monkeypatch.chdir(clone)
+    (example,) = [block for block in blocks("python") if "report.plot" in block]
+    exec(example, {"report": tracekit.analyze("sample_traces/nemotron_h_small.json.gz")})
+    plt.close("all")
+    assert (clone / "blocks.pdf").read_bytes().startswith(b"%PDF")
+
+
 def test_costs_of_an_operator_of_one_s_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from tests.builder import TraceBuilder
     from tracekit.cli import main
 
     (example,) = [block for block in blocks("python") if "@register" in block]

@@ -13,14 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tracekit import costs
-    from tracekit.api import Report, analyze
+    from tracekit.api import Report, analyze, annotate
     from tracekit.messages import UserError
 
-__all__ = ["Report", "UserError", "__version__", "analyze", "costs"]
+__all__ = ["Report", "UserError", "__version__", "analyze", "annotate", "costs"]
 
 __version__ = "0.1.0"
 
-_HOMES = {"Report": "tracekit.api", "analyze": "tracekit.api", "UserError": "tracekit.messages"}
+_HOMES = {
+    "Report": "tracekit.api",
+    "analyze": "tracekit.api",
+    "annotate": "tracekit.api",
+    "UserError": "tracekit.messages",
+}
 
 
 def __getattr__(name: str) -> Any:

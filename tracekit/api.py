@@ -1,4 +1,4 @@
-"""What `import tracekit` offers: `analyze` and the `Report` that it returns."""
+"""What `import tracekit` offers: `analyze`, the `Report` that it returns, and `annotate`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from pandas.io.formats.style import Styler
 
+    from tracekit.report.plot_accessor import Plots
+
 
 class Report:
-    """A trace's analysis: pandas tables, the plain values behind them in `data`, and `save`.
+    """A trace's analysis: pandas tables, the plain values behind them in `data`, `plot` and `save`.
 
     Tables are built when first asked for. Durations are in µs (`_us`), totals over the whole trace unless
     the name ends in `_per_pass_us`; FLOPs and bytes are integers; what is unknown is missing, never 0.
@@ -143,11 +145,20 @@ class Report:
         """
         return _frame(self.data, "timeline")
 
+    @cached_property
+    def plot(self) -> Plots:
+        """The pictures on matplotlib's axes: `report.plot.blocks()`, `.modules()`, `.types()`, `.roofline()`,
+        `.headroom()`. Each takes `ax`, `lang` and what `help(report.plot.blocks)` says, and returns the axes.
+        """
+        from tracekit.report.plot_accessor import Plots
+
+        return Plots(self.data)
+
     def save(self, directory: str | Path, formats: Sequence[str] | None = None, lang: str = "en") -> Path:
         """Writes the report directory, whole or not at all, and returns its path.
 
-        `formats`: any of md, png, html, json, csv, which are the default, and parquet and xlsx. `lang`: "en"
-        or "ru". Raises `UserError` for a format or language that there is not, and where the directory
+        `formats`: any of md, png, html, json, csv, which are the default, and svg, parquet and xlsx. `lang`:
+        "en" or "ru". Raises `UserError` for a format or language that there is not, and where the directory
         cannot be written.
         """
         from tracekit import report
@@ -181,6 +192,39 @@ def analyze(
             progress=progress,
         )
     )
+
+
+def annotate(
+    trace: str | Path,
+    output: str | Path,
+    *,
+    lang: str = "en",
+    gpu: str | None = None,
+    peak_tflops: float | None = None,
+    bandwidth_gbs: float | None = None,
+    costs_file: str | Path | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Path:
+    """Writes a copy of a trace with lanes of modules, blocks, passes and idle time, and returns its path.
+
+    Perfetto and chrome://tracing open it. `output` ends in `.json` or `.json.gz`, `lang` ("en" or "ru") is
+    the language of what is added, and the other arguments are those of `analyze`; `progress` is told of
+    every byte twice. Raises `UserError` also where the trace has no GPU events or such lanes already, and
+    where the copy cannot be written.
+    """
+    from tracekit.report.annotate import annotate, check_output
+
+    trace, output = Path(trace), Path(output)
+    check_output(trace, output)
+    report, lanes = analysis.analyze_lanes(
+        trace,
+        gpu=gpu,
+        peak_tflops=peak_tflops,
+        bandwidth_gbs=bandwidth_gbs,
+        costs_file=costs_file,
+        progress=progress,
+    )
+    return annotate(report, lanes, output, lang, progress).path
 
 
 def _frame(data: ReportData, name: str) -> pd.DataFrame:

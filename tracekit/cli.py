@@ -65,7 +65,7 @@ def commands() -> None:
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Report directory.")
 @click.option("--lang", type=click.Choice(["en", "ru"]), help="Language of the report.")
 @click.option(
-    "--format", "formats", metavar="LIST", help="Of md,png,html,json,csv (the default), parquet,xlsx."
+    "--format", "formats", metavar="LIST", help="Of md,png,html,json,csv (the default), svg,parquet,xlsx."
 )
 @click.option("--gpu", metavar="NAME", help="The device, where the trace does not name it.")
 @click.option("--peak-tflops", type=click.FloatRange(1e-3, 1e6), help="Its dense peak, TFLOP/s.")
@@ -96,9 +96,7 @@ def analyze(
         else list(report.DEFAULT_FORMATS)
     )
     lang = lang or default_language(os.environ)
-    for figure in (peak_tflops, bandwidth):
-        if figure is not None and math.isnan(figure):
-            raise UserError(N_("--peak-tflops and --bandwidth take a number, not nan"))
+    _check_figures(peak_tflops, bandwidth)
     report.check_formats(chosen)
     with nullcontext() if quiet else _progress(trace) as progress:
         data = analysis.analyze(
@@ -129,6 +127,62 @@ def analyze(
         ) from None
 
 
+@commands.command()
+@click.argument("trace", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="The copy, .json.gz or .json."
+)
+@click.option("--lang", type=click.Choice(["en", "ru"]), help="Language of what is added.")
+@click.option("--gpu", metavar="NAME", help="The device, where the trace does not name it.")
+@click.option("--peak-tflops", type=click.FloatRange(1e-3, 1e6), help="Its dense peak, TFLOP/s.")
+@click.option("--bandwidth", type=click.FloatRange(1e-3, 1e6), help="Its memory bandwidth, GB/s.")
+@click.option(
+    "--costs", type=click.Path(path_type=Path), metavar="FILE", help="Python file with cost formulas."
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print warnings and errors only.")
+def annotate(
+    trace: Path,
+    output: Path | None,
+    lang: str | None,
+    gpu: str | None,
+    peak_tflops: float | None,
+    bandwidth: float | None,
+    costs: Path | None,
+    quiet: bool,
+) -> None:
+    """Copy TRACE with lanes for Perfetto: passes, blocks, modules, idle time and TFLOP/s of each GPU."""
+    from tracekit.analysis import analyze_lanes
+    from tracekit.report.annotate import annotate as write
+    from tracekit.report.annotate import check_output
+    from tracekit.report.escape import clean
+    from tracekit.report.i18n import Locale
+
+    output = output or default_copy(trace)
+    locale = Locale(lang or default_language(os.environ))
+    _check_figures(peak_tflops, bandwidth)
+    check_output(trace, output)
+    with _progress(trace, readings=2) as progress:
+        report, lanes = analyze_lanes(
+            trace,
+            gpu=gpu,
+            peak_tflops=peak_tflops,
+            bandwidth_gbs=bandwidth,
+            costs_file=costs,
+            progress=progress,
+        )
+        done = write(report, lanes, output, locale.lang, progress)
+    for warning in done.warnings:
+        click.echo(f"tracekit: {locale.message(warning)}", err=True)
+    if quiet:
+        return
+    added = (
+        locale.ngettext("{n} lane", "{n} lanes", done.lanes),
+        locale.ngettext("{n} slice", "{n} slices", done.slices),
+        locale.ngettext("{n} idle interval", "{n} idle intervals", done.gaps),
+    )
+    click.echo(f"{clean(str(done.path))}: {', '.join(added)}")
+
+
 @commands.command(
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
     add_help_option=False,
@@ -155,13 +209,26 @@ def default_language(environment: Any) -> str:
 
 def default_directory(trace: Path) -> Path:
     """`<trace name>-report` in the current directory."""
-    name = trace.name.removesuffix(".gz").removesuffix(".json")
-    return Path(f"{name or 'trace'}-report")
+    return Path(f"{_stem(trace)}-report")
+
+
+def default_copy(trace: Path) -> Path:
+    """`<trace name>-annotated.json.gz` in the current directory."""
+    return Path(f"{_stem(trace)}-annotated.json.gz")
+
+
+def _stem(trace: Path) -> str:
+    return trace.name.removesuffix(".gz").removesuffix(".json") or "trace"
+
+
+def _check_figures(*figures: float | None) -> None:
+    if any(figure is not None and math.isnan(figure) for figure in figures):
+        raise UserError(N_("--peak-tflops and --bandwidth take a number, not nan"))
 
 
 @contextmanager
-def _progress(trace: Path) -> Iterator[Callable[[int], None] | None]:
-    """On a terminal, a bar by bytes read, once reading has taken a second."""
+def _progress(trace: Path, readings: int = 1) -> Iterator[Callable[[int], None] | None]:
+    """On a terminal, a bar by bytes read (so many times), once reading has taken a second."""
     if not sys.stderr.isatty() or not trace.is_file():
         yield None
         return
@@ -177,7 +244,7 @@ def _progress(trace: Path) -> Iterator[Callable[[int], None] | None]:
             from rich.progress import Progress
 
             bar.append(Progress(console=Console(stderr=True), transient=True))
-            bar[0].add_task(trace.name, total=trace.stat().st_size)
+            bar[0].add_task(trace.name, total=readings * trace.stat().st_size)
             bar[0].start()
         if bar:
             bar[0].update(bar[0].task_ids[0], completed=done)

@@ -45,6 +45,17 @@ def test_accounting_adds_up_and_equals_the_reference(name: str) -> None:
     assert accounting.gpu_time_us == close(sum(share.us for shares in parts.values() for share in shares))
 
 
+@every_trace
+def test_nothing_that_keeps_its_bound_stands_above_the_roof(name: str) -> None:
+    report = report_of(name)
+    highest = max((roof.tflops for roof in report.flops.roofs), default=0.0)
+    for row in (*report.ops, *report.modules, *report.types):
+        if row.roofline_tflops is None or row.roofline_intensity is None or row.beats_bound:
+            continue
+        roof = min(highest, row.roofline_intensity * (report.device.bandwidth_gbs or 0.0) / 1000)
+        assert row.roofline_tflops <= roof * (1 + 1e-9)
+
+
 # GPU events and µs of each backward, and of modules in it with their children, as a loop over the JSON that
 # knows arrows alone, or sequence numbers alone, finds them. The other traces have no modules or no backward.
 BACKWARD: dict[str, tuple[int, float, dict[str, tuple[int, float]]]] = {
@@ -197,3 +208,26 @@ def test_nearly_all_time_of_ops_with_shapes_has_a_cost(name: str) -> None:
     uncosted = sum(row.gpu_time_us for row in report.uncosted)
     assert costed >= -0.01
     assert costed + uncosted == close(report.accounting.gpu_time_us)
+
+
+@every_trace
+def test_timeline_holds_every_event_of_its_pass_and_all_of_its_idle_time(name: str) -> None:
+    report = report_of(name)
+    found = report.timeline
+    assert (found is None) == (report.accounting.gpu_events == 0)
+    if found is None:
+        return
+    chosen = None if found.pass_index is None else report.passes[found.pass_index]
+    assert sum(found.events.count) == (chosen.kernels if chosen else report.accounting.gpu_events)
+    assert sum(found.events.duration_us) == close(chosen.gpu_time_us if chosen else report.time.gpu_time_us)
+    first = min(found.events.start_us)
+    assert len({stream.device for stream in found.streams}) == 1
+    idle = sum(gap.duration_us for gap in found.gaps if gap.start_us >= first) + found.gaps_left_out_us
+    # µs of events of no pass, or another one, in the gaps between the pass's own; as a loop over all finds.
+    aside = {
+        "mi300x_norm_layers_fwd_bwd.json.gz": 4.365,
+        "mi300x_sglang_qwen3_8b_prefill.json.gz": 5.527,
+        "mi300x_vllm_gpt_oss_piecewise.json.gz": 5.438,
+    }
+    own = chosen.gpu_idle_us if chosen else report.time.gpu_idle_us
+    assert idle + (aside.get(name, 0.0) if chosen else 0.0) == close(own)

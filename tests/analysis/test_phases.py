@@ -63,6 +63,13 @@ def test_medians_of_modules_never_mix_phases(report: Report) -> None:
         (200, PREFILL_MLP_FLOPS),
         (22, DECODE_MLP_FLOPS),
     ]
+    # The block launches nothing of its own; its code around the MLP takes 4 of 30 µs on the CPU.
+    assert [
+        [(part.part, part.gpu_time_per_pass_us, part.cpu_time_per_pass_us) for part in one.parts]
+        for one in block.phases
+    ] == [[("mlp", 200, 26), ("residual", 0, 4)], [("mlp", 22, 26), ("residual", 0, 4)]]
+    parts = {part.part: part for part in block.parts}
+    assert (parts["mlp"].gpu_time_per_pass_us, parts["mlp"].cpu_time_per_pass_us) == (200, 26)
     types = {row.type: row for row in report.types}
     # Both MLPs of a pass: 200 + 300, and the median of 30, 32, 34.
     assert [one.gpu_self_time_per_pass_us for one in types["TinyMLP"].phases] == [500, 32]

@@ -180,3 +180,92 @@ def test_without_figures_of_the_device_there_are_no_bounds(tmp_path: Path) -> No
     assert all(row.bound_us is None and row.headroom_us is None for row in report.modules)
     assert [row.kind for row in report.headroom] == ["launches"]
     assert report.modules[0].bytes == 2 * (6_000_000 + 2_004_000)
+
+
+def in_roofline(row: Roofline) -> tuple[float | None, float | None]:
+    return row.roofline_intensity, row.roofline_tflops
+
+
+def test_places_in_the_roofline(report: Report) -> None:
+    square, row = (
+        next(one for one in report.ops if one.shapes == shapes) for shapes in map(text, (SQUARE, ROW))
+    )
+    # 40 µs for 2·10⁹ FLOPs, 20 for 2·10⁶.
+    assert in_roofline(square) == pytest.approx((2e9 / 6e6, 50))
+    assert in_roofline(row) == pytest.approx((2e6 / 2.004e6, 0.1))
+    types = {one.type: one for one in report.types}
+    assert in_roofline(types["MLP"]) == pytest.approx((2.002e9 / 8.004e6, 2.002e9 / 60e-6 / 1e12))
+    # What has no known cost takes none of the time here.
+    assert in_roofline(types["Layer"]) == in_roofline(types["MLP"])
+    assert in_roofline(types["LayerNorm"]) == (None, None)
+    assert [(roof.dtype, roof.tflops, roof.gpu_time_us) for roof in report.flops.roofs] == [
+        ("bf16", 100.0, 120.0)
+    ]
+
+
+def test_vector_flops_stand_below_the_peak_of_vectors(tmp_path: Path) -> None:
+    """A product element by element: 10⁶ FLOPs, and 12·10⁶ bytes. A copy has no FLOPs, and no place."""
+    builder = TraceBuilder().scope("forward", "0", 0, 100).scope(0, "", 0, 100)
+    builder.op("aten::mul", 10, 20, [[1000, 1000], [1000, 1000]], ["float", "float"])
+    builder.launch(1, 11).kernel(1, 12, 32, "mul")
+    builder.op("aten::copy_", 40, 50, [[1000, 1000], [1000, 1000]], ["float", "float"])
+    builder.launch(2, 41).kernel(2, 42, 62, "copy")
+    builder.op("aten::mm", 60, 70, SQUARE, ["float", "float"])
+    builder.launch(3, 61).kernel(3, 62, 92, "sm80_xmma_gemm_f32f32_tf32f32_f32")
+    report = analyze(builder.write(tmp_path / "t.json"), gpu="h100 sxm")
+    ops = {one.name: one for one in report.ops}
+    assert in_roofline(ops["aten::mul"]) == pytest.approx((1 / 12, 1e6 / 20e-6 / 1e12))
+    assert in_roofline(ops["aten::copy_"]) == (None, None)
+    assert ops["aten::copy_"].bound_us is not None
+    peaks = report.device.peaks or {}
+    assert [(roof.dtype, roof.tflops, roof.gpu_time_us) for roof in report.flops.roofs] == [
+        ("tf32", peaks["tf32"], 30.0),
+        ("fp32", peaks["fp32"], 20.0),
+    ]
+
+
+def test_a_causal_mask_lowers_an_op_in_the_roofline(tmp_path: Path) -> None:
+    """Nothing that keeps its bound stands above the roof: the FLOPs that a mask leaves out are no work."""
+    builder = TraceBuilder().scope("forward", "0", 0, 100).scope(0, "", 0, 100)
+    shape, none = [1, 1, 1000, 100], ["", "", ""]
+    types = [B, B, B, "Scalar", "Scalar", "Scalar", ""]
+    concrete = [*none, "0.", "True", "False", ""]
+    builder.op("aten::_scaled_dot_product_flash_attention", 10, 20, [shape] * 3 + [[]] * 4, types, concrete)
+    builder.launch(1, 11).kernel(1, 12, 15, "flash")
+    report = analyze(builder.write(tmp_path / "t.json"), peak_tflops=100.0, bandwidth_gbs=1000.0)
+    (op,) = report.ops
+    # 4·100 FLOPs for each of 1000·1001/2 pairs; all 10⁶ would need 4 µs at the peak, and it took 3.
+    assert op.matrix_flops == 400_000_000
+    assert op.roofline_tflops == pytest.approx(400 * 500_500 / 3e-6 / 1e12)
+    assert not op.beats_bound
+
+
+def test_ops_say_where_most_of_their_time_is(report: Report) -> None:
+    where = {(one.name, one.shapes): (one.launched_by, one.place) for one in report.ops}
+    assert where["aten::mm", text(SQUARE)] == ("modules", "layers.*.mlp")
+    assert where["mystery::norm", text([[1000]])] == ("modules", "layers.*.norm")
+
+
+def test_an_op_in_several_places_stands_where_it_takes_longest(tmp_path: Path) -> None:
+    """12 µs in the forward of `net`, 5 in its backward and 20 in no module; then less outside."""
+
+    def built(outside: float) -> TraceBuilder:
+        builder = TraceBuilder()
+        builder.metadata["tracekit"] = {"modules": [{"index": 0, "path": "net", "type": "Net"}]}
+        builder.scope("forward", "0", 0, 100).scope(0, "net", 0, 100)
+        builder.op("aten::relu", 5, 9, sequence=7).op("aten::mm", 10, 20, SQUARE, [B, B])
+        builder.launch(1, 11).kernel(1, 1000, 1012, "gemm")
+        builder.node("ReluBackward0", 200, 230, sequence=7, tid=2)
+        builder.op("aten::mm", 205, 215, SQUARE, [B, B], tid=2)
+        builder.launch(2, 206, tid=2).kernel(2, 1100, 1105, "gemm")
+        builder.op("aten::mm", 300, 310, SQUARE, [B, B])
+        return builder.launch(3, 301).kernel(3, 1200, 1200 + outside, "gemm")
+
+    for us, expected in ((20, ("outside_modules", None)), (3, ("modules", "net"))):
+        report = analyze(built(us).write(tmp_path / "t.json"))
+        (op,) = (one for one in report.ops if one.name == "aten::mm")
+        assert (op.launched_by, op.place) == expected
+    builder = built(3)
+    builder.kernel(2, 1300, 1310, "gemm")  # the backward now takes 15
+    (op,) = (one for one in analyze(builder.write(tmp_path / "t.json")).ops if one.name == "aten::mm")
+    assert (op.launched_by, op.place) == ("modules_backward", "net")

@@ -13,6 +13,7 @@ from tracekit.attribution.intervals import (
     has_ancestor,
     innermost,
     is_within_same,
+    nearest,
     nest,
     sum_upwards,
 )
@@ -104,3 +105,17 @@ def test_sums_and_flags_follow_the_ancestors(rows: list[Span], data: st.DataObje
     assert is_within_same(values, nesting.parent).tolist() == [
         any(values[j] == values[i] for j in ancestors(i)) for i in range(len(rows))
     ]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(-1, 20)), max_size=20))
+def test_nearest_is_the_first_flagged_one_on_the_way_up(rows: list[tuple[bool, int]]) -> None:
+    parent = [above if above < index else NOBODY for index, (_, above) in enumerate(rows)]
+    flag = [one for one, _ in rows]
+    expected = []
+    for start in range(len(rows)):
+        index = start
+        while index != NOBODY and not flag[index]:
+            index = parent[index]
+        expected.append(index)
+    found = nearest(np.array(flag, np.bool_), np.array(parent, np.int64))
+    assert found.tolist() == expected

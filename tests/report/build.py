@@ -28,6 +28,7 @@ from tracekit.analysis.schema import (
     PhaseRow,
     RegionRow,
     Report,
+    Roof,
     Share,
     Telemetry,
     Time,
@@ -646,6 +647,109 @@ def large() -> Report:
     )
 
 
+def op(name: str, us: float, intensity: float | None, tflops: float | None, **more: Any) -> OpRow:
+    """An operator of `us` GPU time, all of it bounded, at a place in the roofline."""
+    fields: dict[str, Any] = {
+        "name": name,
+        "shapes": "[[61, 4480]]",
+        "dtypes": '["c10::BFloat16"]',
+        "calls": 2,
+        "kernels": 2,
+        "gpu_time_us": us,
+        "gpu_self_time_us": us,
+        "cpu_time_us": 50.0,
+        "matrix_flops": None,
+        "tflops": None,
+        "cpu_gflops": None,
+        "bounded_gpu_time_us": us,
+        "roofline_intensity": intensity,
+        "roofline_tflops": tflops,
+        "limited_by": "memory",
+        "launched_by": "modules",
+    }
+    return OpRow(**{**fields, **more})
+
+
+def costed() -> Report:
+    """The hybrid with rooflines: 5 ms of operators with a place, 1 ms of a copy without, 0.004 ms too small.
+
+    And with headroom in 30 places, 100 µs in the first, 99 in the second …, each above a bound of 50 µs, with
+    0.6 ms of waiting between kernels.
+    """
+    report = hybrid()
+    place = "backbone.layers.*.mixer"
+    return changed(
+        report,
+        flops=changed(
+            report.flops, roofs=(Roof("bf16", 989.4, 3500.0), Roof("fp32", 66.9, 1500.0)), bound_us=6000.0
+        ),
+        ops=(
+            op("aten::mm", 2000.0, 500.0, 600.0, place=f"{place}.in_proj", limited_by="compute"),
+            op("aten::addmm", 1000.0, 90.0, 30.0, place=f"{place}.out_proj", limited_by="latency"),
+            op("aten::mul", 1000.0, 0.25, 0.4, place=f"{place}.norm"),
+            op(
+                "aten::mm_for_gradients",
+                *(500.0, 400.0, 500.0),
+                place=f"{place}.in_proj",
+                launched_by="modules_backward",
+                limited_by="compute",
+            ),
+            op("mylib::update", 490.0, 0.2, 0.3, place=None, launched_by="outside_modules"),
+            op("aten::eq", 10.0, 0.1, 1e-7, place="", limited_by="latency"),
+            op("aten::copy_", 1000.0, None, None, place=f"{place}.norm"),
+            op("aten::neg", 4.0, 0.1, 0.2, place=f"{place}.norm"),
+        ),
+        headroom=(
+            HeadroomRow("queued", "", None, 0, 0.0, None, 600.0, 0.1, "latency"),
+            *(
+                HeadroomRow(
+                    "modules",
+                    f"layers.*.part_{i}",
+                    "Linear",
+                    *(2, 150.0 - i, 50.0, 100.0 - i, (100.0 - i) / 6000),
+                    "compute" if i % 2 else None,
+                )
+                for i in range(30)
+            ),
+        ),
+    )
+
+
+def hostile_costed() -> Report:
+    """Rooflines and headroom with every text from the trace as malicious as it gets."""
+    report = costed()
+    return changed(
+        report,
+        device=changed(report.device, name=HOSTILE),
+        model=changed(report.model, name=HOSTILE),
+        flops=changed(report.flops, roofs=(Roof(HOSTILE, 989.4, 3500.0),)),
+        ops=tuple(changed(o, name=f"{HOSTILE}{i}", place=f"{HOSTILE}.{i}") for i, o in enumerate(report.ops)),
+        headroom=tuple(changed(h, place=f"{HOSTILE}{i}") for i, h in enumerate(report.headroom)),
+    )
+
+
+def many_types() -> Report:
+    """300 types of 1 to 300 µs, the first ten with names that are hard to draw."""
+    odd = (
+        "$x_{1}^2$",
+        "模型层" * 4,
+        "😀🦙",
+        "שלום_עולם",
+        "a" * 5000,
+        "W" * 300,
+        "\u202eevil",
+        "tab\tend",
+        " ",
+        "é́",
+    )
+    names = [odd[i] if i < len(odd) else f"Type{i}" for i in range(300)]
+    return changed(
+        hybrid(),
+        types=tuple(type_row(name, 300.0 - i, modules=i + 1) for i, name in enumerate(names)),
+        modules=tuple(module(name, name, 300.0 - i) for i, name in enumerate(names)),
+    )
+
+
 ALL = {
     "hybrid": hybrid,
     "empty": empty,
@@ -656,4 +760,7 @@ ALL = {
     "phases": phases,
     "training": training,
     "hostile_capture": hostile_capture,
+    "costed": costed,
+    "hostile_costed": hostile_costed,
+    "many_types": many_types,
 }

@@ -6,7 +6,7 @@ import pytest
 
 from tracekit.messages import N_, UserError
 from tracekit.report import catalogue
-from tracekit.report.i18n import Locale
+from tracekit.report.i18n import PAGE_MESSAGES, Locale, page_messages
 
 NBSP = "\N{NO-BREAK SPACE}"
 COMMAND = "run: python -m tracekit.report.catalogue (and translate what it names)"
@@ -24,6 +24,22 @@ def test_compiled_catalogue_is_that_of_the_source(lang):
         committed = gettext.GNUTranslations(file)._catalog
     # The header names the version of Babel.
     assert {k: v for k, v in committed.items() if k} == {k: v for k, v in fresh.items() if k}, COMMAND
+
+
+@pytest.mark.parametrize("lang", catalogue.TRANSLATED)
+def test_texts_of_the_page_are_those_of_its_scripts(lang):
+    committed = catalogue.path(lang, ".po").with_name(PAGE_MESSAGES).read_text(encoding="utf-8")
+    assert committed == catalogue.page_json(lang), COMMAND
+    texts = {message.id for message in catalogue.extract() if catalogue.in_script(message)}
+    assert page_messages(lang).keys() == {text if isinstance(text, str) else text[0] for text in texts}
+    # A text of a script, one of Python, and one of both.
+    assert page_messages(lang).keys() >= {"Contents", "ms"}
+    assert "the file is cut off" not in page_messages(lang)
+
+
+def test_texts_of_the_page():
+    assert page_messages("ru")["GPU time"] == "Время GPU"
+    assert page_messages("en") == {}
 
 
 @pytest.mark.parametrize("lang", catalogue.TRANSLATED)
@@ -45,6 +61,36 @@ def test_translations_have_the_fields_of_their_texts(lang):
 def test_texts_in_f_strings_templates_and_messages_are_extracted():
     texts = {message.id for message in catalogue.extract()}
     assert {"ms", "Charts", "the file is cut off", ("{n} pass", "{n} passes")} <= texts
+
+
+SCRIPT = """
+const label = _("To the top"), both = locale._('two' + " parts");
+const html = `<p title="${_("Inside a template")}">${n < 3 ? ngettext("{n} row", "{n} rows", n) : _(text)}`;
+rows.map((_, i) => i < 2 && i > 0).join(_(`Plain template`)); // it's
+const nested = `${rows.map((row) => `<td class='a'>don't ${_("Nested")}</td>`)}`, slash = /[/"]/g;
+const pattern = /["'`]/; const after = _("After a pattern");
+function _(text) { return texts[text] ?? text; }
+"""
+
+
+def test_texts_in_scripts_of_the_page_are_extracted(tmp_path):
+    page = tmp_path / "report" / "page"
+    (page / "vendor" / "deep").mkdir(parents=True)
+    (page / "vendor" / "lodash.js").write_text('_("of a library")')
+    (page / "vendor" / "deep" / "lib.js").write_text('_("of a library")')
+    (page / "parts").mkdir()
+    (page / "page.js").write_text(SCRIPT)
+    (page / "parts" / "table.js").write_text('_("µs — «мкс»")')
+    assert {message.id for message in catalogue.extract(tmp_path) if message.id} == {
+        "To the top",
+        "two parts",
+        "Inside a template",
+        ("{n} row", "{n} rows"),
+        "Plain template",
+        "Nested",
+        "After a pattern",
+        "µs — «мкс»",
+    }
 
 
 @pytest.mark.parametrize(

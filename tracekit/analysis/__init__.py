@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from tracekit.analysis.device import find_device
-from tracekit.analysis.measure import measure
-from tracekit.analysis.op_costs import cost_ops
+from tracekit.analysis.lanes import Lanes, find_lanes
+from tracekit.analysis.measure import Measurement, measure
+from tracekit.analysis.op_costs import OpCosts, cost_ops
 from tracekit.analysis.schema import Report
-from tracekit.attribution import attribute
+from tracekit.attribution import Attribution, attribute
 from tracekit.costs import load_file, load_packages, restored
-from tracekit.trace import read
+from tracekit.trace import Trace, read
 
-__all__ = ["Report", "analyze"]
+__all__ = ["Lanes", "Report", "analyze", "analyze_lanes"]
 
 
 def analyze(
@@ -31,6 +33,38 @@ def analyze(
     override the device table; `costs_file` is a Python file that registers cost formulas for this
     analysis; `progress` is told the number of bytes read. Raises `UserError`.
     """
+    return _analyze(path, gpu, peak_tflops, bandwidth_gbs, costs_file, progress).measurement.report
+
+
+def analyze_lanes(
+    path: str | Path,
+    *,
+    gpu: str | None = None,
+    peak_tflops: float | None = None,
+    bandwidth_gbs: float | None = None,
+    costs_file: str | Path | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[Report, Lanes]:
+    """`analyze`, and what can be drawn beside the kernels of the trace."""
+    done = _analyze(path, gpu, peak_tflops, bandwidth_gbs, costs_file, progress)
+    return done.measurement.report, find_lanes(done.trace, done.attribution, done.costs, done.measurement)
+
+
+class _Analysis(NamedTuple):
+    trace: Trace
+    attribution: Attribution
+    costs: OpCosts
+    measurement: Measurement
+
+
+def _analyze(
+    path: str | Path,
+    gpu: str | None,
+    peak_tflops: float | None,
+    bandwidth_gbs: float | None,
+    costs_file: str | Path | None,
+    progress: Callable[[int], None] | None,
+) -> _Analysis:
     not_loaded = load_packages()
     with restored():
         if costs_file is not None:
@@ -39,4 +73,5 @@ def analyze(
         attribution = attribute(trace)
         device, spec = find_device(trace, gpu, peak_tflops, bandwidth_gbs)
         costs = cost_ops(trace, attribution, spec)
-        return measure(trace, attribution, costs, device, spec, not_loaded)
+        measurement = measure(trace, attribution, costs, device, spec, not_loaded)
+        return _Analysis(trace, attribution, costs, measurement)

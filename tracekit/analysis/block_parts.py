@@ -7,7 +7,7 @@ it did there, and what a checkpoint runs again alone is in no block.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -37,14 +37,24 @@ class BlockParts:
     launched_matrix: Ints
     work: Work
     gpu_time_per_pass: PerPass  # [block, part, pass]
+    cpu_time_per_pass: PerPass
     matrix_per_pass: PerPass
     bound_per_pass: Floats
     bounded_time_per_pass: Floats
 
     def of_passes(self, passes: Mask) -> BlockParts:
         """With the columns per pass of some passes only."""
-        names = ("gpu_time_per_pass", "matrix_per_pass", "bound_per_pass", "bounded_time_per_pass")
+        names = [field.name for field in fields(self) if field.name.endswith("_per_pass")]
         return replace(self, **{name: getattr(self, name)[:, :, passes] for name in names})
+
+    def times_per_pass(self, block: int) -> list[tuple[str, float, float]]:
+        """Each part with its GPU and CPU time per pass, medians in µs; nothing where there are no passes."""
+        gpu, cpu = self.gpu_time_per_pass[block], self.cpu_time_per_pass[block]
+        if not gpu.shape[1]:
+            return []
+        medians = (np.median(gpu, axis=1) / 1000).tolist(), (np.median(cpu, axis=1) / 1000).tolist()
+        called = np.flatnonzero(self.calls[block]).tolist()
+        return [(PARTS[part], medians[0][part], medians[1][part]) for part in called]
 
     def groups(self, block: int) -> dict[str, int]:
         """Matrix FLOPs over the whole trace by group."""
@@ -115,6 +125,7 @@ def parts_of_blocks(
         launched_matrix=counts(launched),
         work=work.scopes.each(per_cell),
         gpu_time_per_pass=per_cell_and_pass(totals.scope_gpu_time),
+        cpu_time_per_pass=per_cell_and_pass(tree.scopes.end - tree.scopes.start),
         matrix_per_pass=per_cell_and_pass(totals.scope_matrix),
         bound_per_pass=per_cell_and_pass(work.scopes.bound),
         bounded_time_per_pass=per_cell_and_pass(work.scopes.bounded_time),

@@ -128,6 +128,7 @@ def _figures(measured: Measured, cells: Ints, group: Ints, groups: int) -> list[
         for column in (parts.gpu_time, parts.matrix, parts.launched_matrix, parts.cpu_time)
     )
     time_per_pass = median_us(summed(parts.gpu_time_per_pass))
+    cpu_time_per_pass = median_us(summed(parts.cpu_time_per_pass))
     flops = median_over_passes(summed(parts.matrix_per_pass))
     headroom = measured.headroom_per_pass_us(
         summed(parts.bounded_time_per_pass), summed(parts.bound_per_pass)
@@ -138,6 +139,7 @@ def _figures(measured: Measured, cells: Ints, group: Ints, groups: int) -> list[
             "gpu_time_us": time[i] / 1000,
             "gpu_time_per_pass_us": time_per_pass[i],
             "cpu_time_us": cpu_time[i] / 1000,
+            "cpu_time_per_pass_us": cpu_time_per_pass[i],
             "matrix_flops": int(matrix[i]) if has_shapes else None,
             "matrix_flops_per_pass": round(flops[i] or 0) if has_shapes and flops[i] is not None else None,
             "tflops": launched[i] / time[i] / 1000 if has_shapes and launched[i] and time[i] else None,

@@ -12,7 +12,7 @@ is its fault, and the rest is there because launches cannot keep up anyway.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -88,41 +88,71 @@ def is_synchronising(trace: Trace) -> Mask:
     return holds_for_names(trace.launches.name, trace, lambda name: _SYNCHRONISES.fullmatch(name) is not None)
 
 
-def find_gaps(trace: Trace, attribution: Attribution) -> Gaps:
-    """The host's gaps in all passes."""
-    events, launches = trace.gpu_events, trace.launches
+@dataclass(frozen=True)
+class Idle:
+    """Per interval in which nothing runs on a device, between two of its GPU events; times in ns."""
+
+    start: Ints
+    end: Ints
+    device: Ints
+    event: Ints  # the GPU event that ends it
+    launched_late: Mask  # the call that launched that event began when the device was already idle
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def take(self, at: Mask) -> Idle:
+        return Idle(*(getattr(self, field.name)[at] for field in fields(self)))
+
+
+def find_idle(trace: Trace, attribution: Attribution) -> Idle:
+    """All of the trace, by device and time."""
+    events = trace.gpu_events
     order = np.lexsort((events.start, events.device))
-    order, gap_start = _idle_before(events.start, events.end, events.device, order)
-    number = attribution.gpu_pass[order]
-    launch = attribution.gpu_launch[order]
-    known = (number != NOBODY) & (launch != NOBODY)
-    order, gap_start, number, launch = (column[known] for column in (order, gap_start, number, launch))
-    first = _first_start(events.device, events.start, attribution.gpu_pass, order, number)
-    is_host = (gap_start >= first) & (launches.start[launch] >= gap_start)
-    order, gap_start, number, launch = (column[is_host] for column in (order, gap_start, number, launch))
-    thread, end = launches.thread[launch], events.start[order]
-    waiting, waited = _waits(trace, Intervals(launches.name[launch], thread, gap_start, end))
+    reached = np.empty(len(order), np.int64)
+    device = events.device[order]
+    for own in np.split(np.arange(len(order)), np.flatnonzero(device[1:] != device[:-1]) + 1):
+        reached[own] = np.maximum.accumulate(events.end[order[own]])
+    is_idle = (device[1:] == device[:-1]) & (events.start[order[1:]] > reached[:-1])
+    event, start = order[1:][is_idle], reached[:-1][is_idle]
+    launch = attribution.gpu_launch[event]
+    late = launch != NOBODY
+    late[late] = trace.launches.start[launch[late]] >= start[late]
+    return Idle(start, events.start[event], events.device[event], event, late)
+
+
+def find_gaps(trace: Trace, attribution: Attribution, idle: Idle) -> Gaps:
+    """The host's gaps in all passes, of all intervals in which a device is idle."""
+    events = trace.gpu_events
+    idle = idle.take(idle.launched_late & (attribution.gpu_pass[idle.event] != NOBODY))
+    number = attribution.gpu_pass[idle.event]
+    first = _first_start(events.device, events.start, attribution.gpu_pass, idle.event, number)
+    idle, number = idle.take(idle.start >= first), number[idle.start >= first]
+    synchronised_by, lost_to_it = lost_to_calls(trace, attribution, idle)
     return Gaps(
-        start=gap_start,
-        end=end,
-        device=events.device[order],
-        thread=thread,
+        start=idle.start,
+        end=idle.end,
+        device=idle.device,
+        thread=trace.launches.thread[attribution.gpu_launch[idle.event]],
         number=number,
-        synchronised_by=waiting,
-        lost_to_it=np.minimum(waited, end - gap_start),
+        synchronised_by=synchronised_by,
+        lost_to_it=lost_to_it,
     )
 
 
-def _idle_before(start: Ints, end: Ints, device: Ints, order: Ints) -> tuple[Ints, Ints]:
-    """The events before which their device is idle, and since when."""
-    found, since = [order[:0]], [start[:0]]
-    for one in np.unique(device):
-        own = order[device[order] == one]
-        reached = np.maximum.accumulate(end[own])
-        is_idle = start[own][1:] > reached[:-1]
-        found.append(own[1:][is_idle])
-        since.append(reached[:-1][is_idle])
-    return np.concatenate(found), np.concatenate(since)
+def lost_to_calls(trace: Trace, attribution: Attribution, idle: Idle) -> tuple[Ints, Ints]:
+    """The call that waited for the device when each interval began, and how much of it is lost to that, ns.
+
+    `NOBODY` and 0 where none waited, or the interval is not the host's.
+    """
+    waiting, lost = np.full(len(idle), NOBODY, np.int64), np.zeros(len(idle), np.int64)
+    late = idle.take(idle.launched_late)
+    launch = attribution.gpu_launch[late.event]
+    launches = trace.launches
+    gaps = Intervals(launches.name[launch], launches.thread[launch], late.start, late.end)
+    waiting[idle.launched_late], waited = _waits(trace, gaps)
+    lost[idle.launched_late] = np.minimum(waited, late.end - late.start)
+    return waiting, lost
 
 
 def _first_start(device: Ints, start: Ints, of_pass: Ints, events: Ints, number: Ints) -> Ints:

@@ -13,7 +13,7 @@ from tracekit.analysis.captured import Captured, CapturedPhase
 from tracekit.analysis.op_costs import OpCosts
 from tracekit.analysis.pass_flops import PassFlops
 from tracekit.analysis.phases import Phases
-from tracekit.analysis.schema import Flops, Pass, PhaseRow, Time
+from tracekit.analysis.schema import Device, Flops, Pass, PhaseRow, Roof, Time
 from tracekit.analysis.steps import Steps
 from tracekit.analysis.work import Work
 from tracekit.analysis.work_rows import are_of_several_kinds
@@ -111,6 +111,7 @@ def time_of(
 def flops_of(
     costs: OpCosts,
     work: Work,
+    device: Device,
     op_pass: Ints,
     flops: PassFlops,
     passes: Sequence[Pass],
@@ -155,7 +156,20 @@ def flops_of(
         bounded_gpu_time_us=bounded / 1000 if bounded else None,
         bound_share=bound / bounded if bounded else None,
         bound_per_pass_us=_median((bound_of_pass[own] / 1000).tolist()) if bounded else None,
+        roofs=_roofs(costs, work, device),
     )
+
+
+def _roofs(costs: OpCosts, work: Work, device: Device) -> tuple[Roof, ...]:
+    held = costs.compute_peak != NOBODY
+    time = sum_by(costs.compute_peak[held], work.bounded_time[held], len(costs.peaks))
+    peaks = device.peaks or {}
+    roofs = [
+        Roof(dtype=dtype, tflops=peaks[dtype], gpu_time_us=ns / 1000)
+        for dtype, ns in zip(costs.peaks, time.tolist(), strict=True)
+        if ns
+    ]
+    return tuple(sorted(roofs, key=lambda roof: -roof.gpu_time_us))
 
 
 def _median(values: Sequence[float]) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
@@ -11,7 +12,7 @@ from tracekit.analysis import block_rows, findings, headline, module_rows, work_
 from tracekit.analysis.block_parts import parts_of_blocks
 from tracekit.analysis.captured import read_captured
 from tracekit.analysis.device import ran_on_cpu
-from tracekit.analysis.gaps import find_gaps
+from tracekit.analysis.gaps import Idle, find_gaps, find_idle
 from tracekit.analysis.headroom import headroom_rows
 from tracekit.analysis.model_card import model_card, parameters_of
 from tracekit.analysis.module_totals import total_by_module
@@ -21,12 +22,22 @@ from tracekit.analysis.pass_flops import PassFlops, count_pass_flops
 from tracekit.analysis.phases import find_phases, main_phase, of_phase, phase_rows_of
 from tracekit.analysis.schema import Accounting, Device, Report, Share, TraceInfo
 from tracekit.analysis.steps import find_steps
+from tracekit.analysis.timeline import timeline_of
 from tracekit.analysis.uncosted import uncosted_rows
 from tracekit.analysis.work import work_of_modules, work_of_ops
 from tracekit.attribution import NOBODY, Attribution, Mask, find_blocks
 from tracekit.hardware import DeviceSpec
 from tracekit.messages import Message
-from tracekit.trace import Trace
+from tracekit.trace import Ints, Trace
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A report, and of what it is made what a drawing of the trace needs too."""
+
+    report: Report
+    idle: Idle
+    module_of_row: Ints  # the module of each row of the report's modules
 
 
 def measure(
@@ -36,13 +47,14 @@ def measure(
     device: Device,
     spec: DeviceSpec | None,
     not_loaded: Sequence[Message] = (),
-) -> Report:
-    """The report; `not_loaded`: why cost formulas of installed packages are missing."""
+) -> Measurement:
+    """`not_loaded`: why cost formulas of installed packages are missing."""
     captured = read_captured(trace.metadata)
     phases = find_phases(trace, attribution.passes, captured)
     pass_flops = count_pass_flops(attribution, costs, phases, captured)
     on_cpu = ran_on_cpu(trace)
-    gaps = find_gaps(trace, attribution)
+    idle = find_idle(trace, attribution)
+    gaps = find_gaps(trace, attribution, idle)
     work_of_op = work_of_ops(costs)
 
     info = _trace_info(trace, attribution)
@@ -54,7 +66,7 @@ def measure(
     steps = find_steps(trace, attribution, costs, captured.whole_steps)
     time = headline.time_of(trace, captured, passes, main, steps)
     flops = headline.flops_of(
-        costs, work_of_op, attribution.op_pass, pass_flops, passes, time, main, steps, timed
+        costs, work_of_op, device, attribution.op_pass, pass_flops, passes, time, main, steps, timed
     )
 
     totals = total_by_module(trace, attribution, costs, pass_flops.by_scope)
@@ -82,6 +94,8 @@ def measure(
         of_pass=of_pass,
     )
     modules = module_rows.module_rows(measured, captured.module_memory, of_each_phase.modules)
+    of_main = [one for one, is_main in zip(passes, of_pass.tolist(), strict=True) if is_main]
+    module_of_row = module_rows.order_of_rows(totals)
     flops_of_kind = _matrix_flops_of_kind(attribution, costs, pass_flops)
     report = Report(
         trace=info,
@@ -104,9 +118,11 @@ def measure(
         uncosted=uncosted_rows(trace, attribution, costs),
         regions=work_rows.region_rows(trace, attribution),
         findings=(),
+        timeline=timeline_of(trace, attribution, idle, of_main, module_of_row),
     )
     evidence = findings.Evidence(trace, attribution, costs, spec, gaps)
-    return msgspec.structs.replace(report, findings=findings.find(report, evidence, not_loaded))
+    report = msgspec.structs.replace(report, findings=findings.find(report, evidence, not_loaded))
+    return Measurement(report, idle, module_of_row)
 
 
 def _trace_info(trace: Trace, attribution: Attribution) -> TraceInfo:

@@ -15,6 +15,7 @@ from tracekit.analysis.roofline import roofline_fields
 from tracekit.analysis.schema import Accounting, ModulePhase, ModuleRow, TypePhase, TypeRow
 from tracekit.analysis.work import ModuleWork, work_by_label
 from tracekit.attribution import NOBODY, Attribution, Block, Floats, Mask, Module
+from tracekit.trace import Ints
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,6 @@ def module_rows(
     )
     headroom = measured.headroom_per_pass_us(work.bounded_time_per_pass, work.bound_per_pass)
     has_backward = attribution.has_backward
-    order = np.lexsort((-totals.cpu_time, -totals.gpu_time))
     return tuple(
         ModuleRow(
             path=modules[i].path,
@@ -122,8 +122,13 @@ def module_rows(
             net_bytes=memory_of[i].net_bytes,
             phases=phases[i],
         )
-        for i in order.tolist()
+        for i in order_of_rows(totals).tolist()
     )
+
+
+def order_of_rows(totals: ModuleTotals) -> Ints:
+    """The module of each of `module_rows`."""
+    return np.lexsort((-totals.cpu_time, -totals.gpu_time))
 
 
 def type_rows(

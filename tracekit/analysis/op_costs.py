@@ -13,7 +13,7 @@ from tracekit.analysis.list_elements import element_bytes_of_lists
 from tracekit.analysis.names import holds_for_names
 from tracekit.attribution import NOBODY, Attribution, Floats, Mask, has_ancestor, sum_upwards
 from tracekit.costs import Collective, Cost, cost_of, has_formula, is_partial, is_wrapper
-from tracekit.hardware import DeviceSpec, peak_for
+from tracekit.hardware import DeviceSpec, peak_key
 from tracekit.trace import GPU_KINDS, Ints, Signature, Trace
 
 # What cuBLAS, CUTLASS and cuDNN call kernels that round fp32 operands to TF32: "tf32" itself, and the
@@ -44,6 +44,9 @@ class OpCosts:
     bound: Floats  # ns at least on this device, NaN where unknown
     matrix_bound: Floats  # ns at peak FLOP/s, NaN where unknown
     compute_bound: Floats  # ns for all FLOPs, NaN where unknown
+    compute_flops: Floats  # those that take this long: matrix FLOPs that masks leave, or vector FLOPs …
+    compute_peak: Ints  # … and in `peaks` the type of the peak that they take it at, NOBODY without any
+    peaks: tuple[str, ...]  # the types that the device has a peak of
     over_network: Mask
     partial: Mask  # of which only a part is known
     copies_to_host: Mask  # or from it
@@ -112,8 +115,9 @@ def cost_ops(trace: Trace, attribution: Attribution, device: DeviceSpec | None) 
     is_copy = events.kind[launched] == GPU_KINDS.index("memcpy")
     copies_to_host = with_nested(is_copy & gpu_events_named(_HOST_COPY, trace)[launched]) > 0
 
-    bounds = _bounds(costs, device)[:, uses_tf32.astype(np.int64), variant]
-    matrix_bound, compute_bound, bound = np.where(counted, bounds, np.nan)
+    bounds, compute_peaks = _bounds(costs, device)
+    bounds = bounds[:, uses_tf32.astype(np.int64), variant]
+    matrix_bound, compute_bound, bound, compute_flops = np.where(counted, bounds, np.nan)
     bound[over_network | copies_to_host | partial] = np.nan
 
     has_shape = flag([_has_shapes(signature) for signature in signature_of])
@@ -136,6 +140,9 @@ def cost_ops(trace: Trace, attribution: Attribution, device: DeviceSpec | None) 
         bound=bound,
         matrix_bound=matrix_bound,
         compute_bound=compute_bound,
+        compute_flops=compute_flops,
+        compute_peak=np.where(counted, compute_peaks[uses_tf32.astype(np.int64), variant], NOBODY),
+        peaks=tuple(device.peaks) if device else (),
         over_network=over_network,
         partial=partial,
         copies_to_host=copies_to_host,
@@ -185,28 +192,40 @@ def gpu_events_named(pattern: re.Pattern[str], trace: Trace) -> Mask:
     return holds_for_names(trace.gpu_events.name, trace, lambda name: pattern.search(name) is not None)
 
 
-def _bounds(costs: Sequence[Cost | None], device: DeviceSpec | None) -> Floats:
-    """[matrix FLOPs at peak / all FLOPs at peak / at least, without / with TF32, variant], in ns.
+def _bounds(costs: Sequence[Cost | None], device: DeviceSpec | None) -> tuple[Floats, Ints]:
+    """[4, without / with TF32, variant] bounds, and [without / with TF32, variant] what peak they are of.
 
-    NaN where unknown. What a causal mask leaves out need not be computed. Vector FLOPs have the peak of the
-    vector units in fp32, or in fp64 for such operands.
+    The bounds: ns of matrix FLOPs at peak, ns of all FLOPs at peak, ns at least, and the FLOPs that take the
+    second of these; NaN where unknown. Their peak is a position in `device.peaks`. What a causal mask leaves
+    out need not be computed. Vector FLOPs have the peak of the vector units in fp32, or in fp64 for such
+    operands.
     """
-    bounds = np.full((3, 2, len(costs)), np.nan)
-    for number, cost in enumerate(costs) if device else ():
-        if cost is None or device is None:
+    bounds = np.full((4, 2, len(costs)), np.nan)
+    compute_peaks = np.full((2, len(costs)), NOBODY, np.int64)
+    if device is None:
+        return bounds, compute_peaks
+    positions = {key: position for position, key in enumerate(device.peaks)}
+    for number, cost in enumerate(costs):
+        if cost is None:
             continue
-        vector_peak = device.peaks.get("fp64" if cost.dtype == "double" else "fp32")
+        vector_key = "fp64" if cost.dtype == "double" else "fp32"
+        vector_peak = device.peaks.get(vector_key)
         vector = cost.vector / vector_peak / 1e3 if vector_peak else 0.0
         for tf32 in (False, True):
-            peak = peak_for(device, cost.dtype, tensor_core_tf32=tf32) if cost.dtype else None
+            key = peak_key(device, cost.dtype, tensor_core_tf32=tf32) if cost.dtype else None
+            peak = device.peaks[key] if key else None
             if cost.matrix and not peak:
                 continue
             matrix, causal = (flops / peak / 1e3 if peak else 0.0 for flops in (cost.matrix, _causal(cost)))
             compute = max(causal, vector)
+            flops = (_causal(cost) if causal >= vector else cost.vector) if compute else 0
             bounds[:2, int(tf32), number] = matrix, compute
+            bounds[3, int(tf32), number] = flops
+            if flops:
+                compute_peaks[int(tf32), number] = positions[key if key and causal >= vector else vector_key]
             if device.bandwidth_gbs and cost.bytes is not None:
                 bounds[2, int(tf32), number] = max(compute, cost.bytes / device.bandwidth_gbs)
-    return bounds
+    return bounds, compute_peaks
 
 
 def _counted(

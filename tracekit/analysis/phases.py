@@ -14,7 +14,7 @@ from tracekit.analysis.block_parts import BlockParts
 from tracekit.analysis.captured import MOST_PHASES, Captured
 from tracekit.analysis.module_rows import median_over_passes, median_us, type_label
 from tracekit.analysis.module_totals import ModuleTotals, PerPass, calls_of
-from tracekit.analysis.schema import BlockPhase, ModulePhase, Pass, TypePhase
+from tracekit.analysis.schema import BlockPhase, ModulePhase, PartTime, Pass, TypePhase
 from tracekit.attribution import NOBODY, Attribution, Block, Mask, Passes, is_within_same
 from tracekit.trace import Ints, Trace
 
@@ -135,6 +135,9 @@ def phase_rows_of(
                     cpu_gflops=float(matrix / cpu_time)
                     if on_cpu and knows_flops and matrix and cpu_time
                     else None,
+                    parts=tuple(PartTime(*times) for times in own_parts.times_per_pass(number))
+                    if block.knows_parts
+                    else (),
                 )
             )
         for label, row_of_type in _type_phases(name, labels, own).items():

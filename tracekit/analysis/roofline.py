@@ -39,6 +39,16 @@ def roofline_fields(
         "beats_bound": bool(bounded and bound > bounded),
         "limited_by": _limit(work, index, time),
         "headroom_us": max(0.0, bounded - bound) / 1000 if bounded else None,
+        **_place_in_roofline(float(work.bounded_flops[index]), float(work.bounded_bytes[index]), bounded),
+    }
+
+
+def _place_in_roofline(flops: float, traffic: float, time_ns: float) -> dict[str, float | None]:
+    """Nothing for what only moves bytes, or moves none: it has no place on logarithmic axes."""
+    stands = flops > 0 and traffic > 0 and time_ns > 0
+    return {
+        "roofline_intensity": flops / traffic if stands else None,
+        "roofline_tflops": flops / time_ns / 1000 if stands else None,
     }
 
 

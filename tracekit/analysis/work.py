@@ -34,7 +34,9 @@ class Work:
     moved: Floats  # bytes of what launched GPU events, and of these …
     moving_time: Floats  # … the GPU time
     bound: Floats
-    bounded_time: Floats  # GPU time of what has a bound
+    bounded_time: Floats  # GPU time of what has a bound,
+    bounded_flops: Floats  # … the FLOPs of it that take longest at their peak,
+    bounded_bytes: Floats  # … and its bytes
     compute: Floats  # bounded time that FLOPs limit,
     memory: Floats  # … that bytes limit,
     latency: Floats  # … of kernels that do not fill the device;
@@ -73,6 +75,8 @@ def work_of_ops(costs: OpCosts) -> Work:
         moving_time=where(moves),
         bound=bound,
         bounded_time=where(bounded),
+        bounded_flops=where(bounded, costs.compute_flops),
+        bounded_bytes=where(bounded, costs.bytes.astype(np.float64)),
         compute=where(bounded & computes & ~is_small),
         memory=where(bounded & ~computes & ~is_small),
         latency=where(bounded & is_small),

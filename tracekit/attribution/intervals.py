@@ -72,6 +72,16 @@ def depths(parent: Ints) -> Ints:
     return depth
 
 
+def nearest(flag: Mask, parent: Ints) -> Ints:
+    """The nearest flagged one of each interval and those that enclose it, by their parents; or `NOBODY`."""
+    count = len(parent)
+    step = np.where(flag, np.arange(count), np.where(parent == NOBODY, count, parent))
+    leads_to = np.append(step, count)
+    while not np.array_equal(further := leads_to[leads_to], leads_to):
+        leads_to = further
+    return np.where(leads_to[:count] == count, NOBODY, leads_to[:count])
+
+
 def innermost(nesting: Nesting, thread: Ints, start: Ints, end: Ints) -> Ints:
     """For each query interval, the innermost of the nested intervals that encloses it, else `NOBODY`.
 

@@ -147,10 +147,16 @@ def peak_for(spec: DeviceSpec, dtype: str, tensor_core_tf32: bool = False) -> fl
 
     `tensor_core_tf32`: fp32 operands are rounded to TF32 where the device can do that.
     """
+    key = peak_key(spec, dtype, tensor_core_tf32)
+    return spec.peaks[key] if key else None
+
+
+def peak_key(spec: DeviceSpec, dtype: str, tensor_core_tf32: bool = False) -> str | None:
+    """Which of `spec.peaks` `peak_for` gives; None where it has none."""
     key = dtype_key(dtype)
     if key == "fp32" and tensor_core_tf32 and "tf32" in spec.peaks:
         key = "tf32"
-    return spec.peaks.get(key) if key else None
+    return key if key in spec.peaks else None
 
 
 def dtype_key(dtype: str) -> str | None:

@@ -8,6 +8,7 @@ compiles the catalogues; nothing here writes a file.
 from __future__ import annotations
 
 import gettext
+import json
 import math
 import re
 import string
@@ -23,6 +24,7 @@ from tracekit.report.escape import clean
 
 DASH = "—"
 DOMAIN = "tracekit"
+PAGE_MESSAGES = "page.json"
 LOCALE_DIRECTORY = Path(__file__).with_name("locale")
 LANGUAGES = ("en", "ru")
 
@@ -164,6 +166,13 @@ class Locale:
 
     def with_percent_sign(self, number: str) -> str:
         return f"{number}\N{NO-BREAK SPACE}%" if self.lang == "ru" else f"{number}%"
+
+
+def page_messages(lang: str) -> dict[str, str | list[str]]:
+    """The translations of the texts in the page's scripts; of a plural its forms, in CLDR's order."""
+    path = LOCALE_DIRECTORY / lang / "LC_MESSAGES" / PAGE_MESSAGES
+    found: dict[str, str | list[str]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
 
 
 class _LocalFields(string.Formatter):

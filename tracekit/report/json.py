@@ -22,7 +22,7 @@ SCHEMA_PATH = Path(__file__).with_name("report.schema.json")
 
 def render_json(report: Report) -> bytes:
     """`report` as UTF-8 JSON, a row of a table per line; texts are English, the unknown is null."""
-    entries = [f"  {_encode(key)}: {_entry(value)}" for key, value in _plain(report).items()]
+    entries = [f"  {_encode(key)}: {_entry(value)}" for key, value in plain(report).items()]
     return ("{\n" + ",\n".join(entries) + "\n}\n").encode()
 
 
@@ -36,17 +36,17 @@ def _encode(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """`value` of dicts, lists and numbers: messages in English, no NaN or infinity, no lone surrogate."""
     if isinstance(value, Message):
-        return _plain(str(value))
+        return plain(str(value))
     if isinstance(value, msgspec.Struct):
         fields = zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True)
-        return {encoded: _plain(getattr(value, name)) for name, encoded in fields}
+        return {encoded: plain(getattr(value, name)) for name, encoded in fields}
     if isinstance(value, dict):
-        return {_plain(key): _plain(item) for key, item in value.items()}
+        return {plain(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return encodable(value) if isinstance(value, str) else value

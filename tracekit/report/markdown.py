@@ -29,8 +29,8 @@ MODULE_SOURCES = {
 }
 
 
-def render_markdown(report: Report, locale: Locale, top: int = 20, *, pictures: bool = True) -> str:
-    """The Markdown report with the `top` slowest modules; `pictures`: whether the PNG files are beside it."""
+def render_markdown(report: Report, locale: Locale, top: int = 20, *, pictures: str | None = "png") -> str:
+    """The Markdown report with the `top` slowest modules; `pictures`: the kind of those beside it, if any."""
     facts = _Facts(report, locale)
     text = (
         _environment()
@@ -44,6 +44,8 @@ def render_markdown(report: Report, locale: Locale, top: int = 20, *, pictures: 
             headline=facts.headline(),
             more_facts=list(facts.more()),
             pictures=pictures,
+            # Where nothing is known of bounds, their sections say why.
+            bound_pictures=pictures if reasons.why_no_bounds(report) is None else None,
             block_parameters=facts.by_kind(view.block_groups(report), "parameters"),
             attention_flops=facts.by_phase_and_kind("attention_flops"),
             ffn_flops=facts.by_phase_and_kind("ffn_flops"),
@@ -73,6 +75,19 @@ def render_markdown(report: Report, locale: Locale, top: int = 20, *, pictures: 
         )
     )
     return text.strip("\n") + "\n"
+
+
+def fact_list(report: Report, locale: Locale) -> str:
+    """The facts of the report's first sections as one Markdown list."""
+    facts, _ = _Facts(report, locale), locale._
+    lines = [
+        (_("Time of the forward pass"), facts.forward_time()),
+        *((locale.message(label), facts.of_model(name)) for name, label in model_facts.LISTED.items()),
+        ("FLOPs / forward", facts.flops_per_pass()),
+        (_("Achieved performance"), facts.headline()),
+        *facts.more(),
+    ]
+    return "\n".join(f"- {label}: {value}" for label, value in lines)
 
 
 @cache

@@ -13,18 +13,18 @@ from tracekit.report import reasons
 from tracekit.report.escape import clean, elide, markdown_text
 from tracekit.report.i18n import Locale
 
-# Facts of the model that the template names; the others are shown where they are known.
-LISTED = (
-    "parameters",
-    "hidden_size",
-    "intermediate_size",
-    "num_attention_heads",
-    "num_key_value_heads",
-    "head_dim",
-    "attention_type",
-    "num_blocks",
-    "sequence_length",
-)
+# Facts of the model that are always shown, with their labels; the others are shown where they are known.
+LISTED = {
+    "parameters": N_("Number of parameters"),
+    "num_blocks": N_("Number of transformer blocks"),
+    "hidden_size": N_("Hidden size"),
+    "intermediate_size": N_("Inner size of the FFN"),
+    "attention_type": N_("Attention type"),
+    "num_attention_heads": N_("Number of attention heads"),
+    "num_key_value_heads": N_("Number of K/V heads"),
+    "head_dim": N_("Head size"),
+    "sequence_length": N_("Input sequence length"),
+}
 _NAME_WIDTH = 40
 _FFN_PARTS = {"mlp", "moe", "transformer"}
 _TOWER_NAMES = {

@@ -228,10 +228,10 @@ def uncosted(report: Report, locale: Locale) -> str:
     _ = locale._
     if not report.uncosted:
         return _("The cost of every kernel is known.")
-    total = report.time.gpu_time_us
+    total, names = report.time.gpu_time_us, view.kernel_names(report)
     rows = [
         [
-            markdown_cell_code(elide(clean(view.kernel_name(row.kernel)), NAME_WIDTH)),
+            markdown_cell_code(names[row.kernel]),
             markdown_cell_code(elide(clean(row.op), SHAPES_WIDTH)) if row.op else DASH,
             locale.count(row.calls),
             locale.milliseconds(row.gpu_time_us),

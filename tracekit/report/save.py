@@ -20,7 +20,7 @@ from tracekit.analysis.schema import Report
 from tracekit.messages import N_, UserError
 
 DEFAULT_FORMATS = ("md", "png", "html", "json", "csv")
-FORMATS = (*DEFAULT_FORMATS, "parquet", "xlsx")
+FORMATS = (*DEFAULT_FORMATS, "svg", "parquet", "xlsx")
 MARKER = ".tracekit-report"
 TOP = 20
 
@@ -84,26 +84,22 @@ def render(report: Report, formats: Iterable[str], lang: str, top: int = TOP) ->
     from tracekit.report.i18n import Locale
 
     locale = Locale(lang)
-    pictures: dict[str, bytes] = {}
-    if formats & {"png", "html"}:
+    kinds = [kind for kind in ("png", "svg") if kind in formats]
+    if kinds:
         # Where the home directory cannot be written, matplotlib would say so before every report.
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
-        from tracekit.report.plots import render_pngs
+        from tracekit.report.plots import render_pictures
 
-        pictures = render_pngs(report, locale, top)
-    if "png" in formats:
-        files |= pictures
-    if formats & {"md", "html"}:
-        from tracekit.report.markdown import render_markdown
+        files |= render_pictures(report, locale, kinds, top)
     if "md" in formats:
-        files["report.md"] = render_markdown(report, locale, top, pictures="png" in formats).encode()
-    if "html" in formats:
-        from tracekit.report.escape import clean
-        from tracekit.report.html import render_html
-        from tracekit.report.view import title
+        from tracekit.report.markdown import render_markdown
 
-        markdown = render_markdown(report, locale, top, pictures=True)
-        files["report.html"] = render_html(markdown, clean(title(report)), lang, pictures).encode()
+        pictures = kinds[0] if kinds else None
+        files["report.md"] = render_markdown(report, locale, top, pictures=pictures).encode()
+    if "html" in formats:
+        from tracekit.report.page import render_page
+
+        files["report.html"] = render_page(report, lang, top).encode()
     if "csv" in formats:
         from tracekit.report.tables.csv import render_csv
 

@@ -18,7 +18,7 @@ from tracekit.report.phase_view import plain_name, side_by_side
 ROWS = 10  # of kernels and of operators
 REGION_ROWS = 20
 PASS_ROWS = 20
-NAME_WIDTH = 96  # of kernels, operators and regions: CSV and JSON hold names whole
+NAME_WIDTH = 96  # of operators and regions: CSV and JSON hold names whole
 SHAPES_WIDTH = 48
 STACK_WIDTH = 40
 
@@ -307,11 +307,11 @@ def kernels(report: Report, locale: Locale) -> str:
     """The kernels, copies and fills with most GPU time."""
     if not report.kernels:
         return _only(locale, reasons.why_no_gpu())
-    _, total = locale._, report.time.gpu_time_us
+    _, total, names = locale._, report.time.gpu_time_us, view.kernel_names(report)
     ranked = sorted(report.kernels, key=lambda row: -row.gpu_time_us)[:ROWS]
     rows = [
         [
-            _name(view.kernel_name(row.name)),
+            markdown_cell_code(names[row.name]),
             locale.count(row.calls),
             locale.milliseconds(row.gpu_time_us),
             locale.percent(row.gpu_time_us / total) if total else DASH,

@@ -6,18 +6,18 @@ the numbers are those of the report.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import PurePath
 
 from tracekit.analysis.schema import BlockRow, Finding, GpuState, ModuleRow, Pass, Report, Telemetry, TypeRow
 from tracekit.messages import N_, Message
 from tracekit.report.i18n import Locale
+from tracekit.report.kernel_names import short_names
 from tracekit.report.phase_view import passes_of, plain_name, row_of, side_by_side
 
-_NOISE = re.compile(r"^void |at::native::|\(anonymous namespace\)::")
 GPUS = 8
 NAME_WIDTH = 60
 
@@ -119,6 +119,29 @@ def block_time_us(report: Report, block: BlockRow, phase: str | None = None) -> 
     if has_gpu(report):
         return block.gpu_time_per_pass_us if is_per_pass(report) else block.gpu_time_us
     return block.cpu_time_per_pass_us if is_per_pass(report) else block.cpu_time_us
+
+
+def block_part_times_us(report: Report, block: BlockRow, phase: str | None = None) -> dict[str, float]:
+    """GPU time, or CPU time without a GPU, of each part of a block (`is_per_pass`).
+
+    A block whose parts are not known is one part: that of its kind, else its residual.
+    """
+    on_gpu, per_pass = has_gpu(report), is_per_pass(report)
+    if phase is not None:
+        row = row_of(block.phases, phase)
+        own = row.parts if row is not None else ()
+        times = {
+            part.part: part.gpu_time_per_pass_us if on_gpu else part.cpu_time_per_pass_us for part in own
+        }
+    elif per_pass:
+        times = {
+            part.part: (part.gpu_time_per_pass_us if on_gpu else part.cpu_time_per_pass_us) or 0.0
+            for part in block.parts
+        }
+    else:
+        times = {part.part: part.gpu_time_us if on_gpu else part.cpu_time_us for part in block.parts}
+    kind = block.kind if block.kind in PARTS else "residual"
+    return times or {kind: block_time_us(report, block, phase) or 0.0}
 
 
 def block_speed(report: Report, block: BlockRow, phase: str | None = None) -> float | None:
@@ -258,9 +281,11 @@ def per_pass_text(report: Report, locale: Locale, phase: str | None = None) -> s
     return locale._("over the whole trace")
 
 
-def kernel_name(name: str) -> str:
-    """A kernel's name without what most of PyTorch's have in it and what tells none of them apart."""
-    return _NOISE.sub("", name)
+def kernel_names(report: Report) -> dict[str, str]:
+    """A short text for the name of every kernel, the same in all tables and no two alike."""
+    on_timeline = report.timeline.kernels if report.timeline is not None else ()
+    names = [row.name for row in report.kernels], [row.kernel for row in report.uncosted], on_timeline
+    return short_names(chain(*names))
 
 
 def sentence(text: str) -> str:
@@ -284,6 +309,18 @@ BASES = {
 STEP_BASES = {
     "latency": N_("matrix FLOPs of a step ÷ its time without the profiler"),
     "step_wall": N_("matrix FLOPs of a step ÷ its wall time under the profiler"),
+}
+
+
+PARTS = {
+    "attention": N_("attention"),
+    "linear_attention": N_("linear attention"),
+    "mamba": N_("Mamba"),
+    "convolution": N_("convolution"),
+    "mlp": N_("FFN"),
+    "moe": N_("MoE"),
+    "norm": N_("norms"),
+    "residual": N_("the rest of the block"),
 }
 
 

@@ -10,11 +10,14 @@ from tracekit.trace.columns import (
     Intervals,
     Ints,
     Launches,
+    Layout,
     Ops,
     Signature,
     Trace,
 )
+from tracekit.trace.insert import with_events
 from tracekit.trace.read import read
+from tracekit.trace.source import open_source
 
 __all__ = [
     "FRAME_PREFIX",
@@ -26,8 +29,11 @@ __all__ = [
     "Intervals",
     "Ints",
     "Launches",
+    "Layout",
     "Ops",
     "Signature",
     "Trace",
+    "open_source",
     "read",
+    "with_events",
 ]

@@ -103,6 +103,19 @@ class Signature:
 
 
 @dataclass(frozen=True)
+class Layout:
+    """Where events stand in the decompressed bytes of a trace: what a copy with more of them has to know."""
+
+    is_list: bool = False  # the file is a list of events, with nothing around it
+    events_start: int = 0  # behind the `[` that opens it
+    events_end: int = 0  # behind the last whole event
+    closing: int | None = None  # of the `]` behind it; None where the file ends before
+    sound_head: bool = True  # what stands before the events is JSON, …
+    sound_tail: bool = True  # … and what is behind the `]`
+    repairs: tuple[tuple[int, int, bytes], ...] = ()  # from, to, and what would be JSON in its place
+
+
+@dataclass(frozen=True)
 class Trace:
     path: Path
     size_bytes: int
@@ -121,6 +134,7 @@ class Trace:
     frames: Intervals  # nn.Module frames
     annotations: Intervals  # user ranges on the CPU
     flows: Flows  # from forward to backward
+    layout: Layout = Layout()
 
     @property
     def device_kind(self) -> str | None:

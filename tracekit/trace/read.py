@@ -15,7 +15,7 @@ import numpy as np
 
 from tracekit.messages import N_, Message, UserError
 from tracekit.trace import split
-from tracekit.trace.columns import ColumnsBuilder, Ints, Trace
+from tracekit.trace.columns import ColumnsBuilder, Ints, Layout, Trace
 from tracekit.trace.events import (
     FLOAT_EXACT_BELOW_US,
     Event,
@@ -29,6 +29,7 @@ from tracekit.trace.source import Progress, open_source
 CHUNK_BYTES = 1 << 20
 HEAD_LIMIT_BYTES = 64 << 20
 STUCK_BYTES = 8 << 20
+NO_EVENT = b'{"ph":"M","name":"event that could not be decoded"}'
 
 _DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -55,6 +56,11 @@ class _Reader:
         self._tail: bytearray | None = None
         self._skipped = 0
         self._warnings: list[Message] = []
+        self._offset = 0  # of the buffer in the file
+        self._events_start = self._events_end = 0
+        self._closing: int | None = None
+        self._separated = True  # the comma before the buffer's first event is behind us
+        self._repairs: list[tuple[int, int, bytes]] = []
 
     def feed(self, piece: bytes) -> None:
         if self._tail is not None:
@@ -84,6 +90,7 @@ class _Reader:
                 )
             raise UserError(N_("{path}: has no events; was the profiler running?", path=path))
         trace = builder.build(path, size_bytes, self._skipped, self._warnings, self._metadata())
+        trace = replace(trace, layout=self._layout())
         if problem:
             warning = N_(
                 "{problem}: read are the {count} events before that", problem=problem, count=trace.event_count
@@ -116,15 +123,23 @@ class _Reader:
             return False
         if not self._head.sound:
             self._warnings.append(N_("the metadata before the events could not be decoded: skipped"))
-        del self._buffer[: self._head.events_start]
+        self._drop(self._head.events_start)
+        self._events_start = self._events_end = self._offset
         return True
+
+    def _drop(self, count: int) -> None:
+        """Forgets the first bytes of the buffer."""
+        del self._buffer[:count]
+        self._offset += count
 
     def _take(self, boundary: tuple[int, int] | None) -> None:
         """The strict way, up to a likely boundary; where it fails, salvage."""
         if boundary is None or not self._decode(b"[" + self._buffer[: boundary[0]] + b"]"):
             self._salvage()
         else:
-            del self._buffer[: boundary[1]]
+            self._events_end = self._offset + boundary[0]
+            self._drop(boundary[1])
+            self._separated = True
 
     def _decode(self, text: bytes) -> bool:
         try:
@@ -140,27 +155,57 @@ class _Reader:
         texts = [bytes(self._buffer[begin:end]) for begin, end in found.spans]
         if texts and not self._decode(b"[" + b",".join(texts) + b"]"):
             sound = []
-            for text in texts:
+            for text, span in zip(texts, found.spans, strict=True):
                 try:
                     decode_event(text)
                     sound.append(text)
                 except _DECODE_ERRORS:
                     self._skipped += 1
+                    if not split.is_json(text):
+                        self._repair(*span, NO_EVENT)
             self._decode(b"[" + b",".join(sound) + b"]")
+        behind = 0
+        for begin, end in found.spans:
+            comma = b"" if self._separated else b","
+            if self._buffer[behind:begin].strip() != comma:
+                self._repair(behind, begin, comma)
+            self._separated, behind = False, end
+        if found.spans:
+            self._events_end = self._offset + behind
         if found.array_end is not None:
+            self._closing = self._offset + found.array_end - 1
             self._tail = self._buffer[found.array_end :]
             self._buffer = bytearray()
         elif found.spans:
-            del self._buffer[: found.spans[-1][1]]
+            self._drop(behind)
             self._drop_comma()
-        elif len(self._buffer) > STUCK_BYTES and (start := split.next_event_start(self._buffer)):
+        elif len(self._buffer) > STUCK_BYTES and (boundary := split.first_boundary(self._buffer)):
             self._skipped += 1
-            del self._buffer[:start]
+            self._repair(0, boundary[0], NO_EVENT if self._separated else b"," + NO_EVENT)
+            self._events_end = self._offset + boundary[0]
+            self._drop(boundary[1])
+            self._separated = True
+
+    def _repair(self, begin: int, end: int, text: bytes) -> None:
+        self._repairs.append((self._offset + begin, self._offset + end, text))
 
     def _drop_comma(self) -> None:
         stripped = self._buffer.lstrip(b" \t\r\n")
         if stripped.startswith(b","):
-            self._buffer = stripped[1:]
+            self._drop(len(self._buffer) - len(stripped) + 1)
+            self._separated = True
+
+    def _layout(self) -> Layout:
+        head, tail = self._head or split.Head(0, {}), bytes(self._tail or b"")
+        return Layout(
+            is_list=head.is_list,
+            events_start=self._events_start,
+            events_end=self._events_end,
+            closing=self._closing,
+            sound_head=head.sound,
+            sound_tail=not tail.strip() if head.is_list else split.is_json(b'{"traceEvents":[]' + tail),
+            repairs=tuple(self._repairs),
+        )
 
     def _metadata(self) -> dict[str, Any]:
         metadata: dict[str, Any] = dict(self._head.metadata) if self._head else {}

@@ -25,6 +25,7 @@ class Head:
     events_start: int
     metadata: dict[str, object]
     sound: bool = True
+    is_list: bool = False  # the file is the list of events itself
 
 
 def find_head(text: bytes, complete: bool) -> Head | None:
@@ -34,7 +35,7 @@ def find_head(text: bytes, complete: bool) -> Head | None:
     """
     stripped = text.lstrip(b"\xef\xbb\xbf \t\r\n")
     if stripped.startswith(b"["):
-        return Head(len(text) - len(stripped) + 1, {})
+        return Head(len(text) - len(stripped) + 1, {}, is_list=True)
     first = None
     for match in _EVENTS_KEY.finditer(text):
         first = first or match
@@ -86,10 +87,10 @@ def scan(text: bytes | bytearray) -> Scan:
     return Scan(spans, None)
 
 
-def next_event_start(text: bytes | bytearray) -> int | None:
-    """Where the next event seems to start when the first one never ends."""
+def first_boundary(text: bytes | bytearray) -> tuple[int, int] | None:
+    """Where the first event seems to end, and the next one to start, when the first one never ends."""
     match = _BETWEEN_EVENTS.search(text)
-    return match.end() - 1 if match else None
+    return (match.start() + 1, match.end() - 1) if match else None
 
 
 def decode_object(text: bytes) -> dict[str, object] | None:

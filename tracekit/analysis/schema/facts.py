@@ -172,6 +172,14 @@ class Accounting(Row, frozen=True):
     launched_before_trace: Share
 
 
+class Roof(Row, frozen=True):
+    """A peak of the device that FLOPs of ops are held against."""
+
+    dtype: str  # a key of `Device.peaks`
+    tflops: float
+    gpu_time_us: float  # of the ops whose bounding FLOPs it is the peak of
+
+
 class Flops(Row, frozen=True):
     matrix: int | None  # None: no op of the trace has shapes, and nobody counted them
     vector: int | None
@@ -194,6 +202,7 @@ class Flops(Row, frozen=True):
     bounded_gpu_time_us: float | None = None  # … and their GPU time
     bound_share: float | None = None
     bound_per_pass_us: float | None = None  # median over passes
+    roofs: tuple[Roof, ...] = ()  # those with most GPU time first
 
 
 class Memory(Row, frozen=True):

@@ -49,6 +49,11 @@ class Roofline(Row, frozen=True, kw_only=True):
     FLOPs and bytes are of all that counts, launched or not. `bound_us` is the sum of the bounds of the ops
     that have one, and `bounded_gpu_time_us` the GPU time of just these; headroom is the difference. Where the
     bound is above the time, the data were in a cache.
+
+    `roofline_intensity` and `roofline_tflops` are the place in a roofline diagram, of the ops that have a
+    bound: their FLOPs ÷ their bytes, and ÷ their GPU time. FLOPs are here those that bound an op: its matrix
+    FLOPs, as a causal mask leaves them, or its vector FLOPs where these take longer at their peak. So nothing
+    stands above the roof (`Flops.roofs`) unless it beats its bound. None where there are no FLOPs or bytes.
     """
 
     vector_flops: int | None = None
@@ -62,6 +67,8 @@ class Roofline(Row, frozen=True, kw_only=True):
     beats_bound: bool = False
     limited_by: str | None = None  # "compute", "memory", "latency", "host", "network", "transfer"
     headroom_us: float | None = None
+    roofline_intensity: float | None = None  # FLOP/byte
+    roofline_tflops: float | None = None
 
 
 class ModulePhase(Row, frozen=True):
@@ -145,11 +152,18 @@ class TypeRow(Roofline, frozen=True):
     phases: tuple[TypePhase, ...] = ()  # where there are several
 
 
+class PartTime(Row, frozen=True):
+    part: str  # as in `BlockPart`
+    gpu_time_per_pass_us: float
+    cpu_time_per_pass_us: float
+
+
 class BlockPhase(ModulePhase, frozen=True):
     attention_flops_per_pass: int | None
     ffn_flops_per_pass: int | None
     mixer_flops_per_pass: int | None
     cpu_gflops: float | None
+    parts: tuple[PartTime, ...] = ()
 
 
 class PartFigures(Roofline, frozen=True, kw_only=True):
@@ -160,6 +174,7 @@ class PartFigures(Roofline, frozen=True, kw_only=True):
     matrix_flops_per_pass: int | None
     tflops: float | None
     headroom_per_pass_us: float | None = None
+    cpu_time_per_pass_us: float | None = None
 
 
 class BlockPart(PartFigures, frozen=True):
@@ -260,13 +275,17 @@ class OpRow(Roofline, frozen=True):
     tflops: float | None
     cpu_gflops: float | None  # matrix FLOPs ÷ CPU time, where the model ran on the CPU
     causal_matrix_flops: int | None = None  # what causal masks leave of them, where the op has one
+    # What launched most of its GPU time (without any: ran most of its CPU time), in the words of
+    # `HeadroomRow.kind` and `.place`; of a backward it is the place of the module that is differentiated.
+    launched_by: str | None = None
+    place: str | None = None
 
 
 class TimelineEvents(Row, frozen=True):
     """GPU events as columns of one length, by start. Events are merged where there are too many to draw."""
 
     start_us: tuple[float, ...] = ()  # since the timeline's start
-    duration_us: tuple[float, ...] = ()
+    duration_us: tuple[float, ...] = ()  # in which it computes: what is merged may pause in between
     stream: tuple[int, ...] = ()  # position in `Timeline.streams`
     module: tuple[int | None, ...] = ()  # position in `Report.modules`; None: outside modules
     kernel: tuple[int, ...] = ()  # position in `Timeline.kernels`
@@ -301,7 +320,9 @@ class Timeline(Row, frozen=True):
     streams: tuple[TimelineStream, ...] = ()
     kernels: tuple[str, ...] = ()
     events: TimelineEvents = TimelineEvents()
-    gaps: tuple[TimelineGap, ...] = ()
+    gaps: tuple[TimelineGap, ...] = ()  # the longest, by start
+    gaps_left_out: int = 0  # shorter ones
+    gaps_left_out_us: float = 0.0
 
 
 class RegionRow(Row, frozen=True):

@@ -1,0 +1,75 @@
+"""What the tests do with a page: select a module, read the panel, point at a chart and read its hint."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from playwright.sync_api import Locator, Page, expect
+
+Hint = dict[str, str]
+
+
+def choose(page: Page, module: int) -> None:
+    """Selects a module as a finding's button does."""
+    page.evaluate(
+        "i => { const b = document.createElement('button'); b.dataset.module = i;"
+        " document.body.append(b); b.click(); b.remove(); }",
+        module,
+    )
+
+
+def panel(page: Page) -> dict[str, str]:
+    """What the panel says of the selected module."""
+    lines = page.locator("#inspector dl > div").evaluate_all(
+        "lines => lines.map((line) => [...line.children].map((one) => one.innerText))"
+    )
+    return dict(lines)
+
+
+def selected(page: Page) -> str:
+    """The path of the selected module."""
+    return page.locator("#inspector .path").inner_text()
+
+
+def size(chart: Locator) -> tuple[float, float]:
+    box = chart.bounding_box()
+    assert box is not None
+    return box["width"], box["height"]
+
+
+def point(page: Page, chart: str, x: float, y: float) -> tuple[str, Hint]:
+    """Title and lines of the hint at a place of the chart with that id, px from its upper left corner."""
+    box = page.locator(f"#{chart}")
+    # From elsewhere, so that what was shown before is gone.
+    page.mouse.move(0, 0)
+    box.hover(position={"x": x, "y": y})
+    shown = box.locator("div:has(> table)")
+    expect(shown).to_be_visible()
+    lines = shown.locator("tr").evaluate_all(
+        "rows => rows.map((row) => [...row.cells].map((c) => c.textContent))"
+    )
+    return shown.locator("b").inner_text(), dict(lines)
+
+
+def place(page: Page, chart: str, finder: dict[str, Any], value: Any) -> tuple[float, float]:
+    """Where ECharts puts `value`, px from the chart's upper left corner."""
+    x, y = page.evaluate(
+        "([id, finder, value]) => echarts.getInstanceByDom(document.getElementById(id))"
+        ".convertToPixel(finder, value)",
+        [chart, finder, value],
+    )
+    return x, y
+
+
+def option(page: Page, chart: str, path: str) -> Any:
+    """A part of what a chart draws, by its path in the option: `series[0].data`."""
+    return page.evaluate(
+        f"id => echarts.getInstanceByDom(document.getElementById(id)).getOption().{path}", chart
+    )
+
+
+def milliseconds(text: str) -> float:
+    """The number in a duration as it is written in English."""
+    number, unit = re.fullmatch(r"([\d,.]+) (µs|ms|s)", text).groups()  # type: ignore[union-attr]
+    return float(number.replace(",", "")) * {"µs": 1e-3, "ms": 1.0, "s": 1e3}[unit]

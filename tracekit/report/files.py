@@ -1,0 +1,68 @@
+"""Writes one file: whole or not at all, whatever stood there before."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from isal import isal_zlib
+
+from tracekit.messages import N_, UserError
+
+_LEVEL = 2  # of 0 to 3: the last one takes a third longer and wins two per cent
+_PIECE_BYTES = 1 << 20
+
+
+def replace_file(path: Path, pieces: Iterable[bytes]) -> None:
+    """Makes `path` a file of these bytes, compressed where its name ends in `.gz`.
+
+    Until it is complete, what stood there stays. Raises `UserError` where it cannot be written.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        stage = Path(name)
+        try:
+            with open(handle, "wb") as file:
+                for piece in _compressed(pieces) if target.suffix == ".gz" else _gathered(pieces):
+                    file.write(piece)
+            stage.chmod(_mode(target))
+            os.replace(stage, target)
+        except BaseException:
+            stage.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(N_("{path}: cannot be written ({reason})", path=str(path), reason=reason)) from None
+
+
+def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces that are worth a call."""
+    buffer = bytearray()
+    for piece in pieces:
+        buffer += piece
+        if len(buffer) >= _PIECE_BYTES:
+            yield bytes(buffer)
+            buffer.clear()
+    yield bytes(buffer)
+
+
+def _compressed(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    compressor = isal_zlib.compressobj(_LEVEL, wbits=31)
+    for piece in _gathered(pieces):
+        yield compressor.compress(piece)
+    yield compressor.flush()
+
+
+def _mode(target: Path) -> int:
+    """The permissions of the file that is replaced, else those of any new one."""
+    with suppress(FileNotFoundError):
+        return target.stat().st_mode & 0o777
+    # The only way to read the mask is to set it, which other threads see: to a strict one, briefly.
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return 0o666 & ~mask

@@ -1,0 +1,73 @@
+// Starts the switches of the page and its views.
+
+/** Shows a view where `applies`; `start(view, controls)` fills its section. */
+const show = (id, applies, start) => {
+  const section = document.getElementById(id);
+  if (!applies) {
+    section.remove();
+    return;
+  }
+  section.hidden = false;
+  start(document.getElementById(`${id}-view`), document.getElementById(`${id}-controls`));
+};
+
+const startSwitches = () => {
+  const switches = document.getElementById("switches");
+  if (payload.phases.length) {
+    makeSelect(switches, {
+      label: () => _("Phase"),
+      options: () => payload.phases.map((name) => [name, payload.phase_names[name]]),
+      value: () => state.phase,
+      onchange: (value) => change({ phase: value }),
+    }).id = "phase-switch";
+  }
+  makeSelect(switches, {
+    label: () => _("Theme"),
+    options: () => [["auto", _("as the system")], ["light", _("light")], ["dark", _("dark")]],
+    value: () => state.theme,
+    onchange: (value) => change({ theme: value }),
+  }).id = "theme-switch";
+  makeSelect(switches, {
+    label: () => _("Language"),
+    // Each language by its own name: who cannot read the page must find it.
+    options: () => [["en", "English"], ["ru", "Русский"]],
+    value: () => state.language,
+    onchange: (value) => change({ language: value }),
+  }).id = "language-switch";
+};
+
+const startContents = () => {
+  const contents = document.getElementById("contents");
+  contents.setAttribute("aria-label", _("Contents"));
+  for (const section of document.querySelectorAll("main > section:not([hidden])")) {
+    const words = section.querySelector("h2").cloneNode(true);
+    contents.append(element("a", { href: `#${section.id}` }, ...words.childNodes));
+  }
+};
+
+// Before anything that is drawn: charts take their colours from the style sheet.
+applyTheme();
+onChange(["theme"], applyTheme);
+onChange(["language"], () => { document.documentElement.lang = language; });
+darkSystem.addEventListener("change", () => {
+  if (state.theme !== "auto") return;
+  state.theme = null; // so that it changes
+  change({ theme: "auto" });
+});
+
+startSwitches();
+startInspector();
+show("tree", modules.count > 0, startTree);
+show("flame", modules.count > 1, startFlame);
+show("blocks", payload.blocks.module.length > 0, startBlocks);
+show("roofline", payload.on_gpu, startRoofline);
+show("passes", payload.time.passes > 0, startPasses);
+show("timeline", payload.timeline != null && payload.timeline.events.start_us.length > 0, startTimeline);
+show("kernels", rowsOf(payload.kernels).length > 0, startKernels);
+show("ops", rowsOf(payload.ops).length > 0, startOps);
+startContents();
+document.addEventListener("click", (event) => {
+  const named = event.target.closest?.("[data-module]");
+  if (named) select(Number(named.dataset.module));
+});
+document.documentElement.dataset.ready = "true";

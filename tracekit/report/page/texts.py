@@ -1,0 +1,213 @@
+"""What of the page is read without its scripts, in one language: headline, findings, tables of report.md.
+
+Values are text, which the template escapes, or Markdown whose names are escaped and which is rendered here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from tracekit.analysis.schema import Report
+from tracekit.report import markdown, pass_sections, reasons, roofline_sections, sections, view
+from tracekit.report.escape import clean
+from tracekit.report.i18n import DASH, Locale
+from tracekit.report.phase_view import PassFigures, each, pass_figures, plain_name
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A figure of the headline."""
+
+    label: str
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class FindingText:
+    severity: str  # one of `view.SEVERITIES`, or what another version calls it
+    label: str
+    subject: str
+    module: int | None  # its position in `Report.modules`, where the finding is about one
+    evidence: str
+    advice: str
+    gain: str
+    gain_share: float | None  # of a pass, to draw
+
+
+@dataclass(frozen=True)
+class AccountingShare:
+    kind: str
+    label: str
+    time: str
+    percentage: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table of the Markdown report."""
+
+    id: str
+    title: str
+    body: Markup
+
+
+@dataclass(frozen=True)
+class PageTexts:
+    subtitle: str
+    tiles: Sequence[Tile]
+    findings: Sequence[FindingText]
+    accounting: Sequence[AccountingShare]
+    details: Sequence[Section]
+    lacks: Markup
+
+
+def texts_of(report: Report, locale: Locale, top: int) -> PageTexts:
+    """Texts of the page; `top` places are listed where something would be won."""
+    return PageTexts(
+        subtitle=_subtitle(report, locale),
+        tiles=list(_tiles(report, locale)),
+        findings=list(_findings(report, locale)),
+        accounting=list(_accounting(report, locale)),
+        details=list(_details(report, locale, top)),
+        lacks=_html(sections.lacks(report, locale)),
+    )
+
+
+def _subtitle(report: Report, locale: Locale) -> str:
+    _, model = locale._, report.model
+    device = clean(report.device.name or (_("unknown device") if view.has_gpu(report) else _("CPU")))
+    facts = [device, clean(model.mode or ""), clean(model.dtype or "")]
+    if model.batch_size and model.sequence_length:
+        facts.append(f"{locale.count(model.batch_size)} × {locale.count(model.sequence_length)}")
+    return " · ".join(fact for fact in facts if fact)
+
+
+def _tiles(report: Report, locale: Locale) -> Iterator[Tile]:
+    _, flops, figures = locale._, report.flops, pass_figures(report)
+
+    def of_passes(show: object) -> str:
+        return each(figures, show, plain_name)  # type: ignore[arg-type]
+
+    def over(one: PassFigures) -> str:
+        return view.median_of(one.passes, locale) if one.wall_us is not None else ""
+
+    if any(one.latency_us is not None for one in figures):
+        yield Tile(
+            _("Latency"), of_passes(lambda one: locale.duration(one.latency_us)), _("without the profiler")
+        )
+    if any(one.wall_us is not None for one in figures):
+        yield Tile(
+            _("Wall time of a pass"), of_passes(lambda one: locale.duration(one.wall_us)), of_passes(over)
+        )
+    else:
+        yield Tile(_("Wall time of a pass"), DASH, locale.message(reasons.why_no_passes()))
+    if view.has_gpu(report):
+        yield _gpu_time(report, locale, figures)
+    if any(one.headline_tflops is not None for one in figures):
+        bases = {one.headline_basis: view.BASES.get(one.headline_basis or "") for one in figures}
+        note = "; ".join(locale.message(basis) for basis in bases.values() if basis is not None)
+        yield Tile(_("Achieved"), of_passes(lambda one: locale.flops_rate(one.headline_tflops)), note)
+    else:
+        yield Tile(_("Achieved"), DASH, locale.message(reasons.why_no_pass_flops(report)))
+    if flops.peak_share is not None:
+        note = _("matrix operators while they run: {rate}").format(
+            rate=locale.flops_rate(flops.achieved_tflops)
+        )
+        yield Tile(_("Share of the peak"), locale.percent(flops.peak_share), note)
+    if flops.bound_share is not None:
+        yield _bound(report, locale)
+    if any(one.tokens_per_second is not None for one in figures):
+        yield Tile(_("Tokens per second"), of_passes(lambda one: locale.fixed(one.tokens_per_second, 1)), "")
+
+
+def _gpu_time(report: Report, locale: Locale, figures: Sequence[PassFigures]) -> Tile:
+    _ = locale._
+    whole = locale.duration(report.time.gpu_time_us)
+    if all(one.gpu_time_us is None for one in figures):
+        return Tile(_("GPU time"), whole, _("over the whole trace"))
+    per_pass = each(figures, lambda one: locale.duration(one.gpu_time_us), plain_name)
+    return Tile(_("GPU time of a pass"), per_pass, _("{time} over the whole trace").format(time=whole))
+
+
+def _bound(report: Report, locale: Locale) -> Tile:
+    _, flops = locale._, report.flops
+    bound = flops.bound_us if flops.bound_per_pass_us is None else flops.bound_per_pass_us
+    root = next((row for row in report.modules if row.depth == 0), None)
+    notes = [_("the least that it could take: {bound}").format(bound=locale.duration(bound))]
+    if root is not None and root.limited_by is not None:
+        notes.append(_("limited by: {limit}").format(limit=locale.message(view.LIMITS[root.limited_by])))
+    return Tile(_("Bound reached"), locale.percent(min(flops.bound_share or 0.0, 1.0)), "; ".join(notes))
+
+
+def _findings(report: Report, locale: Locale) -> Iterator[FindingText]:
+    position = {row.path: i for i, row in enumerate(report.modules)}
+    wall = report.time.pass_wall_us
+    for finding in report.findings:
+        severity = view.SEVERITIES.get(finding.severity)
+        evidence, advice = (locale.message(text).rstrip(".") for text in (finding.evidence, finding.advice))
+        yield FindingText(
+            severity=finding.severity if severity is not None else "note",
+            label=locale.message(severity) if severity is not None else clean(finding.severity),
+            subject=clean(finding.module or ""),
+            module=position.get(finding.module) if finding.module is not None else None,
+            evidence=f"{evidence}.",
+            advice=f"{view.sentence(advice)}.",
+            gain=locale.duration(finding.gain_us) if finding.gain_us is not None else "",
+            gain_share=min(1.0, finding.gain_us / wall) if finding.gain_us is not None and wall else None,
+        )
+
+
+def _accounting(report: Report, locale: Locale) -> Iterator[AccountingShare]:
+    if not view.has_gpu(report):
+        return
+    shares = {name: getattr(report.accounting, name) for name in view.KIND_LABELS}
+    percentages = view.percentages([share.us for share in shares.values()])
+    for (name, share), percentage in zip(shares.items(), percentages, strict=True):
+        if share.events:
+            yield AccountingShare(
+                kind=name,
+                label=locale.message(view.KIND_LABELS[name]),
+                time=locale.duration(share.us),
+                percentage=locale.rounded_percentage(percentage, share.us == 0),
+                share=percentage / 100,
+            )
+
+
+def _details(report: Report, locale: Locale, top: int) -> Iterator[Section]:
+    _ = locale._
+    tables = [
+        ("model", _("Model and run"), markdown.fact_list(report, locale)),
+        (
+            "headroom",
+            _("What would be won ({n})").format(n=top),
+            roofline_sections.headroom(report, locale, top),
+        ),
+        ("types", _("Summary of time by module type"), sections.types(report, locale)),
+        ("roofline-types", _("Roofline by module type"), roofline_sections.by_type(report, locale)),
+        ("kinds", _("Kinds of blocks"), sections.block_kinds(report, locale)),
+        ("parts", _("Parts of the blocks"), roofline_sections.block_parts(report, locale)),
+        ("phases", _("Phases"), pass_sections.phases(report, locale)),
+        ("memory", _("Memory by module ({n})").format(n=top), pass_sections.memory(report, locale, top)),
+        ("uncosted", _("Kernels without a known cost"), roofline_sections.uncosted(report, locale)),
+        ("regions", _("Regions"), sections.regions(report, locale)),
+    ]
+    for name, title, text in tables:
+        if text:
+            yield Section(name, title, _html(text))
+
+
+@cache
+def _reader() -> MarkdownIt:
+    return MarkdownIt("commonmark", {"html": False}).enable("table")
+
+
+def _html(text: str) -> Markup:
+    """Finished Markdown as HTML; HTML in it is shown, not obeyed."""
+    return Markup(_reader().render(text))

@@ -1,0 +1,85 @@
+"""A copy of a trace with more events behind its own: a stream of bytes, of which none is decoded.
+
+What reading found that is no JSON, and where the file ends too early, is mended on the way: the copy is JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from tracekit.messages import N_, UserError
+from tracekit.trace.columns import Layout
+
+
+def with_events(
+    path: Path, layout: Layout, pieces: Iterable[bytes], events: Iterable[bytes]
+) -> Iterator[bytes]:
+    """The decompressed `pieces` of the trace at `path`, which was read with this layout, and in it `events`.
+
+    Each of `events` is the JSON of one. Raises `UserError` where the file is not the one that was read.
+    """
+    source = _Source(path, pieces)
+    if not layout.sound_head:
+        yield b'{"traceEvents":['
+        source.skip(layout.events_start)
+    for begin, end, instead in sorted(layout.repairs):
+        if end <= layout.events_end:
+            yield from source.until(begin)
+            yield instead
+            source.skip(end)
+    yield from source.until(layout.events_end)
+    separator = b",\n" if layout.events_end > layout.events_start else b"\n"
+    for event in events:
+        yield separator
+        yield event
+        separator = b",\n"
+    yield b"\n"
+    if layout.closing is not None:
+        source.skip(layout.closing)
+        source.expect(b"]")
+    yield b"]"
+    if layout.closing is not None and layout.sound_tail:
+        yield from source.rest()
+    elif not layout.is_list:
+        yield b"}"
+
+
+class _Source:
+    """Bytes up to a position that is given; `UserError` where they end before it."""
+
+    def __init__(self, path: Path, pieces: Iterable[bytes]) -> None:
+        self._path = path
+        self._pieces = iter(pieces)
+        self._piece = memoryview(b"")
+        self._offset = 0  # of the piece
+
+    def until(self, position: int) -> Iterator[bytes]:
+        while self._offset < position:
+            if not self._piece:
+                self._piece = memoryview(self._next())
+            taken = self._piece[: position - self._offset]
+            self._piece = self._piece[len(taken) :]
+            self._offset += len(taken)
+            yield bytes(taken)
+
+    def skip(self, position: int) -> None:
+        for _ in self.until(position):
+            pass
+
+    def expect(self, text: bytes) -> None:
+        if b"".join(self.until(self._offset + len(text))) != text:
+            raise self._changed()
+
+    def rest(self) -> Iterator[bytes]:
+        yield bytes(self._piece)
+        yield from self._pieces
+
+    def _next(self) -> bytes:
+        piece = next(self._pieces, None)
+        if piece is None:
+            raise self._changed()
+        return piece
+
+    def _changed(self) -> UserError:
+        return UserError(N_("{path}: was changed while it was read; try again", path=self._path))
