@@ -18,7 +18,7 @@ from tracekit.messages import UserError
 from tracekit.report.i18n import Locale
 from tracekit.report.json import SCHEMA_PATH, render_json
 from tracekit.report.markdown import render_markdown
-from tracekit.report.tables import render_csv
+from tracekit.report.tables.csv import render_csv
 
 ODD: list[Any] = [
     None, True, False, 0, 1, -1, -7.5, 0.5, 1e308, 10**30, -(10**30), 2**63, 2**62 - 1, "", "x", "7", "-1",

@@ -578,46 +578,46 @@ def training() -> Report:
     )
 
 
-def hostile_capture() -> Report:
+def hostile_capture(name: str = HOSTILE) -> Report:
     """Names of phases, states of the GPU and what capture noticed, as malicious as it gets."""
-    report = phases(HOSTILE, HOSTILE + "2")
-    state = gpu_state(performance_state=HOSTILE, throttle_reasons=(HOSTILE,))
+    report = phases(name, name + "2")
+    state = gpu_state(performance_state=name, throttle_reasons=(name,))
     return changed(
         report,
         device=changed(report.device, telemetry=Telemetry((state,), (state,))),
         capture=Capture(
-            error=HOSTILE,
-            not_called=(HOSTILE,),
-            used_without_call=(UsedWithoutCall(HOSTILE, HOSTILE),),
-            compiled=(HOSTILE,),
-            notes=(HOSTILE,),
+            error=name,
+            not_called=(name,),
+            used_without_call=(UsedWithoutCall(name, name),),
+            compiled=(name,),
+            notes=(name,),
         ),
         modules=tuple(
-            changed(m, path=HOSTILE, type=HOSTILE, allocated_bytes=1, allocated_self_bytes=1)
+            changed(m, path=name, type=name, allocated_bytes=1, allocated_self_bytes=1)
             for m in report.modules
         ),
     )
 
 
-def hostile() -> Report:
+def hostile(name: str = HOSTILE) -> Report:
     """The hybrid with every text from the trace as malicious as it gets."""
     report = hybrid()
     return changed(
         report,
-        trace=changed(report.trace, path=f"/traces/{HOSTILE}"),
-        device=changed(report.device, name=HOSTILE),
-        model=changed(report.model, name=HOSTILE, class_=HOSTILE, attention_type=HOSTILE),
-        modules=tuple(changed(m, path=f"{HOSTILE}{i}", type=HOSTILE) for i, m in enumerate(report.modules)),
-        types=tuple(changed(t, type=HOSTILE) if t.kind == "modules" else t for t in report.types),
-        blocks=tuple(changed(b, stack=f"{HOSTILE}{b.index}", kind=HOSTILE) for b in report.blocks),
-        kernels=tuple(changed(k, name=HOSTILE) for k in report.kernels),
-        ops=tuple(changed(o, name=HOSTILE, shapes=HOSTILE) for o in report.ops),
-        regions=tuple(changed(r, name=HOSTILE) for r in report.regions),
-        block_kinds=tuple(changed(b, stack=HOSTILE, kind=HOSTILE) for b in report.block_kinds),
-        headroom=tuple(changed(h, place=HOSTILE, type=HOSTILE) for h in report.headroom),
-        uncosted=tuple(changed(u, kernel=HOSTILE, op=HOSTILE) for u in report.uncosted),
+        trace=changed(report.trace, path=f"/traces/{name}"),
+        device=changed(report.device, name=name),
+        model=changed(report.model, name=name, class_=name, attention_type=name),
+        modules=tuple(changed(m, path=f"{name}{i}", type=name) for i, m in enumerate(report.modules)),
+        types=tuple(changed(t, type=name) if t.kind == "modules" else t for t in report.types),
+        blocks=tuple(changed(b, stack=f"{name}{b.index}", kind=name) for b in report.blocks),
+        kernels=tuple(changed(k, name=name) for k in report.kernels),
+        ops=tuple(changed(o, name=name, shapes=name) for o in report.ops),
+        regions=tuple(changed(r, name=name) for r in report.regions),
+        block_kinds=tuple(changed(b, stack=name, kind=name) for b in report.block_kinds),
+        headroom=tuple(changed(h, place=name, type=name) for h in report.headroom),
+        uncosted=tuple(changed(u, kernel=name, op=name) for u in report.uncosted),
         findings=tuple(
-            changed(f, module=HOSTILE, evidence=N_("{name}: as it is", name=HOSTILE)) for f in report.findings
+            changed(f, module=name, evidence=N_("{name}: as it is", name=name)) for f in report.findings
         ),
     )
 

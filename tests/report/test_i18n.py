@@ -119,6 +119,21 @@ def test_fixed(value, english, russian):
     assert Locale("ru").fixed(value) == russian
 
 
+def test_what_is_less_than_is_shown_says_so():
+    en, ru = Locale("en"), Locale("ru")
+    # 0.4 and 1 nanosecond; the second is just shown
+    assert [en.milliseconds(us) for us in (0.4, 0.9, 1.0, 0.0, None)] == [
+        "<0.001",
+        "<0.001",
+        "0.0010",
+        "0",
+        "—",
+    ]
+    assert [ru.milliseconds(us, 4) for us in (0.04, 0.5)] == ["<0,0001", "0,00050"]
+    assert [en.percent(share) for share in (0.00009, 0.0001, 0.0)] == ["<0.01%", "0.010%", "0%"]
+    assert ru.percent(0.00009) == f"<0,01{NBSP}%"
+
+
 def test_units():
     en, ru = Locale("en"), Locale("ru")
     assert [en.duration(us) for us in (2.5, 1534.0, 2_500_000.0)] == ["2.50 µs", "1.53 ms", "2.50 s"]

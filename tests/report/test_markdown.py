@@ -1,11 +1,11 @@
 import re
-from html.parser import HTMLParser
 
+import cmarkgfm
 import pytest
-from markdown_it import MarkdownIt
 from rich.cells import cell_len
 
 from tests.report import build
+from tests.report.rendered import Rendered
 from tracekit.report.i18n import Locale
 from tracekit.report.markdown import render_markdown
 
@@ -174,7 +174,7 @@ def test_tables_have_a_column_or_a_list_per_phase():
 def test_training_steps():
     text = markdown(build.training())
     assert value(text, "Step without the profiler") == "20.00 ms"
-    assert value(text, "Step under the profiler") == "25.00 ms (ProfilerStep, median of 5 steps)"
+    assert value(text, "Step under the profiler") == "25.00 ms (`ProfilerStep`, median of 5 steps)"
     assert value(text, "FLOPs / step") == "3.000 TFLOPs"
     assert value(text, "Achieved performance of a step") == (
         "150.00 TFLOP/s (matrix FLOPs of a step ÷ its time without the profiler)"
@@ -196,7 +196,7 @@ def test_state_of_the_device_and_memory():
 
 def test_what_capture_noticed_stands_under_what_the_trace_lacks():
     text = section(markdown(build.training()), "## What the trace lacks")
-    few = "`backbone.experts.0`, `backbone.experts.1`, `backbone.experts.2`, `…`"
+    few = "`backbone.experts.0`, `backbone.experts.1`, `backbone.experts.2`, …"
     assert f"never called: 7 ({few}); that is ordinary for experts" in text
     for part in ("ended early: `out of memory`", "not called: 1 (`lm_head`)", "compiled regions: 1 (`"):
         assert part in text
@@ -237,8 +237,8 @@ def test_efficiency_of_126_blocks_in_two_stacks():
     text = section(markdown(build.large()), "### Efficiency by block")
     table = rows(text)[2:]
     assert len(table) == 63
-    assert table[0] == ["model.decoder.layers 0", "5.00", "model.decoder.layers 1", "6.00"]
-    assert table[-1][2:] == ["model.vision\\_tower.encoder.layers 31".replace("\\", ""), "—"]
+    assert table[0] == ["`model.decoder.layers` 0", "5.00", "`model.decoder.layers` 1", "6.00"]
+    assert table[-1][2:] == ["`model.vision_tower.encoder.layers` 31", "—"]
     assert "*—: " in text
 
 
@@ -365,38 +365,92 @@ def test_findings():
     )
 
 
-class Page(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.tags, self.text, self.addresses = [], [], []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.addresses += [target for name, target in attrs if name in ("src", "href")]
-
-    def handle_data(self, data):
-        self.text.append(data)
+def on_github(text):
+    """What GitHub's own reader makes of a report."""
+    return Rendered(cmarkgfm.github_flavored_markdown_to_html(text))
 
 
-def test_hostile_facts_of_a_capture_are_shown_and_not_obeyed():
-    text = markdown(build.hostile_capture())
-    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u202e\ud800]", text)
-    page = Page()
-    page.feed(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
-    assert not {"script", "a"} & set(page.tags)
-    assert page.tags.count("table") == len(re.findall(r"^\|[-:|]+\|$", text, re.M)) == 14
+PLAIN_TAGS = {"h1", "h2", "h3", "p", "ul", "li", "em", "strong", "code", "img"}
+TABLE_TAGS = {"table", "thead", "tbody", "tr", "th", "td"}
+INVISIBLE = r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\ud800]"
+
+
+def check_harmless(text, mark, tables):
+    """That names show as they are, in code, and that nothing in the report is anything but text.
+
+    GitHub and GitLab make mentions, references, formulas and emoji of what stands outside code only.
+    """
+    assert not re.search(INVISIBLE, text)
+    page = on_github(text)
+    assert page.tags == PLAIN_TAGS | TABLE_TAGS
+    assert page.addresses == [*SEED_PICTURES, "headroom.png", "roofline.png"]
+    assert mark not in page.outside_code
+    rules = re.findall(r"^\|[-:|]+\|$", text, re.M)
+    assert page.all_tags.count("table") == len(rules) == tables
+    return page
 
 
 @pytest.mark.parametrize("lang", ["en", "ru"])
 def test_hostile_names_are_shown_and_not_obeyed(lang):
-    text = markdown(build.hostile(), lang)
-    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u202e\ud800]", text)
-    page = Page()
-    page.feed(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
-    assert not {"script", "a"} & set(page.tags)
-    assert page.addresses == [*SEED_PICTURES, "headroom.png", "roofline.png"]
+    page = check_harmless(markdown(build.hostile(), lang), "alert", 12)
     # As written in the trace, with what cannot be seen made visible.
     shown = r"a|b`c\n<script>alert(1)</script>\x1b[31m$x^2$ [bold]\u202e*_ \ud800"
-    joined = "".join(page.text)
-    assert joined.count(shown) >= 12
-    assert page.tags.count("table") == len(re.findall(r"^\|[-:|]+\|$", text, re.M)) == 12
+    assert page.text.count(shown) >= 12
+
+
+def test_hostile_facts_of_a_capture_are_shown_and_not_obeyed():
+    check_harmless(markdown(build.hostile_capture()), "alert", 14)
+
+
+# Each with what of it must not stand outside code.
+HOSTILE_NAMES = {
+    "||a|b||": "|",
+    "```": "`",
+    "``a` b``": "`",
+    "$e = m$ and $`c`$": "$",
+    "$$x$$": "$",
+    "@torvalds": "@",
+    "#123 GH-1 !1 ~2 %3 &4 owner/repo#5": "GH",
+    "GH-12": "GH",
+    "da39a3ee5e6b4b0d3255bfef95601890afd80709": "da39",
+    "<details open><summary>s</summary>": "details",
+    "<!-- comment": "comment",
+    "<img src=x onerror=alert(1)>": "onerror",
+    ":tada: :+1:": ":tada",
+    "http://example.org/a_b ftp://x.yz mailto:a@b.cd": "example",
+    "www.example.org": "www",
+    "someone@example.org": "@",
+    "[^1]: note": "^",
+    "[text](http://example.org)": "(http",
+    "![p](http://example.org/p.png)": "p.png",
+    "- [ ] task": "[ ]",
+    "\n\n# heading\n\n===\n\n---\n\n> quote\n\n1. one\n\n    code": "quote",
+    "\t\ttabs": "tabs",
+    "~~gone~~ **bold** _it_ ***": "~",
+    "\u202egnp.exe\u2066": "exe",
+    "zero\u200bwidth\u200d\ufeff": "width",
+    "\0\ud800\udfff\x9b": "x9b",
+    "&lt;&amp;&#0;&copy;": "&",
+    "\\|\\`\\": "\\",
+    "x" * 5000: "xxxxxxxx",
+    "имя модуля 模块": "имя",
+}
+
+
+@pytest.mark.parametrize("build_with", [build.hostile, build.hostile_capture])
+@pytest.mark.parametrize(("name", "mark"), HOSTILE_NAMES.items(), ids=lambda text: repr(text[:16]))
+def test_no_name_is_anything_but_a_name(name, mark, build_with):
+    text = markdown(build_with(name), "ru" if name.isascii() else "en")
+    check_harmless(text, mark, 12 if build_with is build.hostile else 14)
+    assert max(map(len, text.splitlines())) < 2000
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.M):
+        assert len({cell_len(line) for line in table.splitlines()}) == 1
+
+
+def test_headings_are_anchors_of_their_own():
+    """Forges make an anchor of a heading's letters and digits: none may be empty or come twice."""
+    for lang in ("en", "ru"):
+        headings = re.findall(r"^#+ (.*)$", markdown(build.phases(), lang), re.M)
+        anchors = [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+        assert all(re.search(r"\w", anchor) for anchor in anchors)
+        assert len(set(anchors)) == len(anchors)

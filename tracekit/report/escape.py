@@ -9,11 +9,15 @@ from __future__ import annotations
 import re
 
 ELLIPSIS = "…"
+QUOTED_WIDTH = 160  # of a name within a sentence
 
 # Spreadsheets in Japanese and Chinese take the full-width signs for the plain ones.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
-_MARKDOWN = re.compile(r"[\\`*\[\]<>|$~&#]|(?<![^\W_])_|_(?![^\W_])")
+# What no reader of Markdown takes for anything but text: words of letters and digits, and version numbers.
+_WORDS = re.compile(r"[A-Za-z0-9]+(?:[ _/-][A-Za-z0-9]+|\.[0-9]+)*")
+# GitHub and GitLab link these words: issues, hosts, commits.
+_REFERENCE = re.compile(r"\b(?:gh-\d|www\b|[0-9a-f]{7,}\b)", re.IGNORECASE)
 
 
 def clean(text: str) -> str:
@@ -43,11 +47,6 @@ def is_formula(text: str) -> bool:
     return text[:1] in ("\t", "\r", "\n") or text.lstrip().startswith(_FORMULA_STARTS)
 
 
-def markdown_text(text: str) -> str:
-    """`text` as Markdown that shows it literally; `$` is escaped too, since GitHub reads formulas."""
-    return _MARKDOWN.sub(r"\\\g<0>", clean(text))
-
-
 def markdown_code(text: str) -> str:
     """`text` as a Markdown code span; inside a table use `markdown_cell_code`."""
     text = clean(text) or " "
@@ -62,3 +61,24 @@ def markdown_code(text: str) -> str:
 def markdown_cell_code(text: str) -> str:
     """`text` as a code span inside a table, where a bare pipe would end the cell even within the span."""
     return markdown_code(text).replace("|", "\\|")
+
+
+def markdown_name(text: str, width: int = QUOTED_WIDTH) -> str:
+    """A name in at most `width` characters: plain where it is of harmless words, else a code span.
+
+    A backslash would not do: GitHub and GitLab look for mentions, references, formulas and addresses in
+    what Markdown has become, everywhere but in code.
+    """
+    text = elide(clean(text), width)
+    is_plain = _WORDS.fullmatch(text) and not _REFERENCE.search(text)
+    return text if is_plain else markdown_code(text)
+
+
+def markdown_cell_name(text: str, width: int = QUOTED_WIDTH) -> str:
+    """`markdown_name` inside a table."""
+    return markdown_name(text, width).replace("|", "\\|")
+
+
+def markdown_quote(text: str) -> str:
+    """A name within a sentence, always as a code span."""
+    return markdown_code(elide(clean(text), QUOTED_WIDTH))

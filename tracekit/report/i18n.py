@@ -20,7 +20,8 @@ import babel
 from babel import numbers
 
 from tracekit.messages import N_, Message, UserError
-from tracekit.report.escape import clean
+from tracekit.report.escape import ELLIPSIS, clean
+from tracekit.report.kernel_names import short_name
 
 DASH = "—"
 DOMAIN = "tracekit"
@@ -64,11 +65,14 @@ class Locale:
         return self._texts.ngettext(singular, plural, n).format(n=self.count(n))
 
     def message(self, message: Message, quote: Callable[[str], str] | None = None) -> str:
-        """`message` in this language; texts among its values are cleaned, or given to `quote`."""
+        """`message` in this language; texts among its values are cleaned, or given to `quote`.
+
+        Values that are named `kernel` or `kernels` are names of kernels, which are shortened.
+        """
         template = self._(message.template)
         if quote is not None:
             template = _QUOTED_FIELD.sub(r"\1", template)
-        values = {name: self._value(value, quote) for name, value in message.values.items()}
+        values = {name: self._value(_shown(name, value), quote) for name, value in message.values.items()}
         return self._fields.vformat(template, (), values)
 
     def _value(self, value: Any, quote: Callable[[str], str] | None) -> Any:
@@ -78,7 +82,7 @@ class Locale:
             if _NUMBER.fullmatch(value):
                 symbols = {".": self.decimal_symbol, ",": self.group_symbol}
                 return "".join(symbols.get(c, c) for c in value)
-            return quote(value) if quote is not None else clean(value)
+            return quote(value) if quote is not None and value != ELLIPSIS else clean(value)
         if isinstance(value, list | tuple):
             return ", ".join(str(self._value(item, quote)) for item in value)
         return value
@@ -111,8 +115,13 @@ class Locale:
         return DASH if value is None or not math.isfinite(value) else self.count(round(value))
 
     def milliseconds(self, us: float | None, digits: int = 3) -> str:
-        """A bare number of milliseconds, for columns that name the unit."""
+        """A bare number of milliseconds, for columns that name the unit; `<0.001` for less than that."""
+        if us is not None and 0 < us < 10.0 ** (3 - digits):
+            return self._less_than(digits)
         return self.fixed(None if us is None else us / 1e3, digits)
+
+    def _less_than(self, digits: int) -> str:
+        return f"<{10.0**-digits:.{digits}f}".replace(".", self.decimal_symbol)
 
     def duration(self, us: float | None) -> str:
         """A duration with the unit that suits it: µs, ms or s."""
@@ -153,15 +162,17 @@ class Locale:
         return f"{self.fixed(scaled, 2 if abs(scaled) >= 100 else 3)} {unit}"
 
     def percent(self, share: float | None, digits: int = 1) -> str:
-        """`0.123` as `12.3%`, in Russian with a no-break space before the sign."""
+        """`0.123` as `12.3%`, in Russian with a no-break space before the sign; or `<0.01%`."""
         if share is None or not math.isfinite(share):
             return DASH
+        if 0 < share < 1e-4:
+            return self.with_percent_sign(self._less_than(2))
         return self.with_percent_sign(self.fixed(share * 100, digits))
 
     def rounded_percentage(self, percentage: float, is_nothing: bool) -> str:
         """A percentage with one decimal; what is rounded to 0 and yet something is `<0.1%`."""
         if percentage == 0 and not is_nothing:
-            return self.with_percent_sign(f"<0{self.decimal_symbol}1")
+            return self.with_percent_sign(self._less_than(1))
         return self.with_percent_sign(self.fixed(percentage, 1))
 
     def with_percent_sign(self, number: str) -> str:
@@ -173,6 +184,12 @@ def page_messages(lang: str) -> dict[str, str | list[str]]:
     path = LOCALE_DIRECTORY / lang / "LC_MESSAGES" / PAGE_MESSAGES
     found: dict[str, str | list[str]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return found
+
+
+def _shown(name: str, value: Any) -> Any:
+    if name == "kernel":
+        return short_name(value)
+    return list(map(short_name, value)) if name == "kernels" else value
 
 
 class _LocalFields(string.Formatter):

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from tracekit.analysis.schema import GpuState, Report
 from tracekit.messages import N_, Message
 from tracekit.report import model_facts, pass_sections, reasons, roofline_sections, sections, view
-from tracekit.report.escape import clean, elide, markdown_code, markdown_text
+from tracekit.report.escape import markdown_name, markdown_quote
 from tracekit.report.i18n import DASH, Locale
 from tracekit.report.phase_view import PassFigures, each, each_with_note, pass_figures, side_by_side
 
@@ -37,7 +37,7 @@ def render_markdown(report: Report, locale: Locale, top: int = 20, *, pictures: 
         .get_template("report.md.j2")
         .render(
             _=locale._,
-            title=markdown_text(view.title(report)),
+            title=markdown_name(view.title(report)),
             model={name: facts.of_model(name) for name in model_facts.LISTED},
             forward_time=facts.forward_time(),
             flops_per_pass=facts.flops_per_pass(),
@@ -119,14 +119,14 @@ class _Facts:
         return show(value) if value is not None else f"{DASH} ({self._text(why)})"
 
     def _text(self, message: Message) -> str:
-        return self.locale.message(message, markdown_code)
+        return self.locale.message(message, markdown_quote)
 
     def of_model(self, field: str) -> str:
         value = getattr(self.report.model, field)
         if field == "num_blocks" and value is None and self.report.blocks:
             value = len(self.report.blocks)
         if isinstance(value, str):
-            return markdown_text(value)
+            return markdown_name(value)
         return self._or_why(value, self.locale.count, model_facts.why_no_field(self.report, field))
 
     def _of_passes(self, show: Callable[[PassFigures], str]) -> str:
@@ -244,7 +244,7 @@ class _Facts:
             over = _("one step") if time.steps == 1 else over
             yield (
                 _("Step under the profiler"),
-                f"{locale.duration(time.step_wall_us)} (ProfilerStep, {over})",
+                f"{locale.duration(time.step_wall_us)} (`ProfilerStep`, {over})",
             )
         if flops.matrix_per_step:
             yield _("FLOPs / step"), locale.flops(flops.matrix_per_step)
@@ -288,12 +288,13 @@ class _Facts:
             if bound := view.bound_of_a_pass(report, locale):
                 yield _("Bound of a pass") if report.time.passes else _("Bound of the whole trace"), bound
         else:
-            yield _("Device"), f"{_('CPU')} ({self._text(reasons.why_no_gpu())})"
+            name = markdown_name(report.device.name) if report.device.name else _("CPU")
+            yield _("Device"), f"{name} ({self._text(reasons.why_no_gpu())})"
         facts = [
-            (_("Model class"), model.class_ and markdown_code(model.class_)),
-            (_("Mode"), model.mode and markdown_text(model.mode)),
+            (_("Model class"), model.class_ and markdown_quote(model.class_)),
+            (_("Mode"), model.mode and markdown_name(model.mode)),
             (_("Batch size"), model.batch_size and locale.count(model.batch_size)),
-            (_("Data type"), model.dtype and markdown_text(model.dtype)),
+            (_("Data type"), model.dtype and markdown_name(model.dtype)),
             (_("Vocabulary size"), model.vocab_size and locale.count(model.vocab_size)),
         ]
         yield from ((label, value) for label, value in facts if value)
@@ -307,9 +308,9 @@ class _Facts:
 
     def _device(self) -> str:
         device, locale = self.report.device, self.locale
-        name = markdown_text(device.name) if device.name else DASH
+        name = markdown_name(device.name) if device.name else DASH
         peaks = [
-            f"{markdown_text(dtype)} {locale.fixed(peak, 1)}" for dtype, peak in (device.peaks or {}).items()
+            f"{markdown_name(dtype)} {locale.fixed(peak, 1)}" for dtype, peak in (device.peaks or {}).items()
         ]
         figures = [f"{', '.join(peaks)} TFLOP/s"] if peaks else []
         if device.bandwidth_gbs is not None:
@@ -349,7 +350,7 @@ class _Facts:
         def change(field: str) -> str:
             values = [getattr(one, field) if one else None for one in (before, after)]
             texts = [
-                markdown_text(elide(clean(value), 8)) if isinstance(value, str) else locale.rounded(value)
+                markdown_name(value, 8) if isinstance(value, str) else locale.rounded(value)
                 for value in values
             ]
             return "" if values == [None, None] else " → ".join(dict.fromkeys(texts))
@@ -383,7 +384,7 @@ class _Facts:
     def _trace(self) -> str:
         trace, locale = self.report.trace, self.locale
         events = locale.ngettext("{n} event", "{n} events", trace.events)
-        return f"{markdown_code(PurePath(trace.path).name)} ({locale.bytes(trace.bytes)}, {events})"
+        return f"{markdown_quote(PurePath(trace.path).name)} ({locale.bytes(trace.bytes)}, {events})"
 
     def by_phase_and_kind(self, field: str) -> str:
         """`by_kind` of FLOPs, for each phase where there are several."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from tracekit.analysis.schema import Model, Report, Tower
 from tracekit.messages import N_, Message
 from tracekit.report import reasons
-from tracekit.report.escape import clean, elide, markdown_text
+from tracekit.report.escape import markdown_name
 from tracekit.report.i18n import Locale
 
 # Facts of the model that are always shown, with their labels; the others are shown where they are known.
@@ -107,8 +107,8 @@ def _scan(model: Model, locale: Locale) -> Iterator[str]:
 def _parameters(model: Model, locale: Locale) -> Iterator[str]:
     several = len({row.stack for row in model.parameters_by_kind}) > 1
     for row in model.parameters_by_kind:
-        kind = markdown_text(elide(clean(row.kind), _NAME_WIDTH))
-        label = f"{markdown_text(elide(clean(row.stack), _NAME_WIDTH))} {kind}" if several else kind
+        kind = markdown_name(row.kind, _NAME_WIDTH)
+        label = f"{markdown_name(row.stack, _NAME_WIDTH)} {kind}" if several else kind
         if row.parameters is not None:
             total = locale.count(row.parameters)
         else:
@@ -122,9 +122,9 @@ def _parameters(model: Model, locale: Locale) -> Iterator[str]:
 def _tower_name(tower: Tower, locale: Locale) -> str:
     stage, _space, number = tower.name.partition(" ")
     if stage == "stage":
-        return locale._("stage {number}").format(number=markdown_text(number))
+        return locale._("stage {number}").format(number=markdown_name(number))
     known = _TOWER_NAMES.get(tower.name)
-    return locale.message(known) if known is not None else markdown_text(tower.name)
+    return locale.message(known) if known is not None else markdown_name(tower.name)
 
 
 def _sizes(tower: Tower, locale: Locale) -> Iterator[str]:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from tracekit.analysis.schema import Report
 from tracekit.report import view
-from tracekit.report.escape import clean, elide, markdown_cell_code, markdown_text
+from tracekit.report.escape import clean, elide, markdown_cell_code, markdown_cell_name
 from tracekit.report.i18n import DASH, Locale
 from tracekit.report.markdown_table import table
-from tracekit.report.phase_view import PassFigures, pass_figures, plain_name
+from tracekit.report.phase_view import PassFigures, pass_figures
+from tracekit.report.sections import phase_cell
 
 
 def phases(report: Report, locale: Locale) -> str:
@@ -36,7 +37,7 @@ def phases(report: Report, locale: Locale) -> str:
         (_("Tokens per second"), lambda one: locale.fixed(one.tokens_per_second, 1)),
     ]
     rows = [[label, *(show(one) for one in figures)] for label, show in lines]
-    headers = [_("Median of a pass"), *(markdown_text(plain_name(one.phase or "")) for one in figures)]
+    headers = [_("Median of a pass"), *(phase_cell(one.phase or "") for one in figures)]
     text = table(headers, rows, "l" + "r" * len(figures))
     if any(DASH in row for row in rows):
         text += f"\n\n*{DASH}: {_('the trace does not say')}.*"
@@ -55,7 +56,7 @@ def memory(report: Report, locale: Locale, top: int) -> str:
             markdown_cell_code(elide(clean(row.path), view.NAME_WIDTH))
             if row.path
             else f"({_('the whole model')})",
-            markdown_text(elide(clean(row.type), view.NAME_WIDTH)) if row.type else DASH,
+            markdown_cell_name(row.type, view.NAME_WIDTH) if row.type else DASH,
             locale.bytes(row.allocated_self_bytes),
             locale.bytes(row.allocated_bytes),
             locale.bytes(row.net_bytes),

@@ -119,7 +119,7 @@ def missing(report: Report) -> list[Message]:
         (report.time.latency_us is None, why_no_latency(report)),
     ]
     found = [message for is_missing, message in lacks if is_missing]
-    if report.device.note is not None:
+    if report.device.note is not None and view.has_gpu(report):
         found.append(report.device.note)
     return [*found, *noticed(report)]
 

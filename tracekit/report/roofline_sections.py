@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from tracekit.analysis.schema import BlockKindRow, HeadroomRow, Report, Roofline
 from tracekit.messages import N_, Message
 from tracekit.report import reasons, view
-from tracekit.report.escape import clean, elide, markdown_cell_code, markdown_code, markdown_text
+from tracekit.report.escape import clean, elide, markdown_cell_code, markdown_cell_name, markdown_quote
 from tracekit.report.i18n import DASH, Locale
 from tracekit.report.markdown_table import table
+from tracekit.report.sections import SHAPES_WIDTH, STACK_WIDTH, phase_name, shapes_cell
 
 ROWS = 10
 TYPE_ROWS = 20
 NAME_WIDTH = 72
-SHAPES_WIDTH = 48
 
 WAITS = {
     "launches": N_("the GPU waits for launches"),
@@ -61,7 +61,7 @@ def headroom(report: Report, locale: Locale, top: int) -> str:
         ]
         for row in report.headroom[:top]
     ]
-    notes = [_("self time, {basis}").format(basis=view.per_pass_text(report, locale))]
+    notes = [_("self time, {basis}").format(basis=view.per_pass_text(report, locale, name=phase_name))]
     notes.append(
         _("bound: the least that FLOPs and bytes of these operators, as they are, take on this device")
     )
@@ -69,7 +69,7 @@ def headroom(report: Report, locale: Locale, top: int) -> str:
     rest = len(report.headroom) - len(rows)
     if rest > 0:
         notes.append(locale.ngettext("{n} more", "{n} more", rest))
-    return table(headers, rows, "lrrrrrl") + _note(*map(markdown_text, notes))
+    return table(headers, rows, "lrrrrrl") + _note(*notes)
 
 
 def _place(locale: Locale, row: HeadroomRow) -> str:
@@ -90,7 +90,7 @@ def by_type(report: Report, locale: Locale) -> str:
     ranked = sorted(bounded, key=lambda row: -row.gpu_time_us)[:TYPE_ROWS]
     rows = [
         [
-            markdown_text(elide(clean(row.type), NAME_WIDTH)),
+            markdown_cell_name(row.type, NAME_WIDTH),
             locale.milliseconds(row.gpu_time_us),
             *roofline_cells(locale, row, tflops_of(row.matrix_flops, row.gpu_time_us)),
         ]
@@ -135,11 +135,7 @@ def limit(locale: Locale, name: str | None) -> str:
 def _beaten_note(locale: Locale, rows: Sequence[Roofline]) -> list[str]:
     if not any(row.beats_bound for row in rows):
         return []
-    return [
-        locale._("more than all of the bound: the data were in a cache or never left the chip").replace(
-            "*", ""
-        )
-    ]
+    return [locale._("more than all of the bound: the data were in a cache or never left the chip")]
 
 
 def block_parts(report: Report, locale: Locale) -> str:
@@ -160,10 +156,9 @@ def block_parts(report: Report, locale: Locale) -> str:
     rows = [_part_cells(report, locale, row, several) for row in report.block_kinds]
     notes = [
         _("all blocks of a kind together"),
-        markdown_text(view.per_pass_text(report, locale))
+        view.per_pass_text(report, locale, name=phase_name)
         if _parts_per_pass(report)
         else _("over the whole trace"),
-        _("residual: what of a block is in none of its parts"),
     ]
     if on_gpu:
         notes += _beaten_note(locale, report.block_kinds)
@@ -172,17 +167,18 @@ def block_parts(report: Report, locale: Locale) -> str:
 
 
 def _parts_per_pass(report: Report) -> bool:
-    return view.is_per_pass(report) and view.has_gpu(report)
+    rows = report.block_kinds
+    return view.is_per_pass(report) and (view.has_gpu(report) or rows[0].cpu_time_per_pass_us is not None)
 
 
 def _part_cells(report: Report, locale: Locale, row: BlockKindRow, several: bool) -> list[str]:
     _, whole = locale._, row.part is None
-    kind = markdown_text(elide(clean(row.kind), 40)) if row.kind is not None else _("all kinds")
+    kind = markdown_cell_name(row.kind, STACK_WIDTH) if row.kind is not None else _("all kinds")
     per_pass = _parts_per_pass(report)
     flops = row.matrix_flops_per_pass if per_pass else row.matrix_flops
-    cells = [kind, _("the whole block") if row.part is None else row.part, locale.count(row.blocks)]
+    cells = [kind, _part(locale, row.part), locale.count(row.blocks)]
     if several:
-        cells.insert(0, DASH if row.stack is None else markdown_text(elide(clean(row.stack), 40)))
+        cells.insert(0, DASH if row.stack is None else markdown_cell_name(row.stack, STACK_WIDTH))
     cells.append(locale.flops(flops, "F"))
     if view.has_gpu(report):
         cells += [
@@ -193,8 +189,14 @@ def _part_cells(report: Report, locale: Locale, row: BlockKindRow, several: bool
             limit(locale, row.limited_by),
         ]
     else:
-        cells.append(locale.milliseconds(row.cpu_time_us))
+        cells.append(locale.milliseconds(row.cpu_time_per_pass_us if per_pass else row.cpu_time_us))
     return [f"**{cell}**" if whole and cell != DASH else cell for cell in cells]
+
+
+def _part(locale: Locale, part: str | None) -> str:
+    if part is None:
+        return locale._("the whole block")
+    return locale.message(view.PARTS[part]) if part in view.PARTS else markdown_cell_name(part)
 
 
 def slow_ops(report: Report, locale: Locale) -> str:
@@ -210,7 +212,7 @@ def slow_ops(report: Report, locale: Locale) -> str:
     rows = [
         [
             markdown_cell_code(elide(clean(row.name), NAME_WIDTH)),
-            markdown_cell_code(elide(clean(row.shapes), SHAPES_WIDTH)) if row.shapes else DASH,
+            shapes_cell(row),
             locale.count(row.calls),
             locale.milliseconds(row.gpu_time_us),
             *roofline_cells(locale, row, row.tflops),
@@ -251,4 +253,4 @@ def _note(*notes: str) -> str:
 
 
 def _only(locale: Locale, why: Message) -> str:
-    return f"{DASH} ({locale.message(why, markdown_code)})"
+    return f"{DASH} ({locale.message(why, markdown_quote)})"

@@ -5,12 +5,20 @@ Each function returns finished Markdown of one section, never nothing: an empty 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from tracekit.analysis.schema import ModuleRow, Report, TypeRow
+from tracekit.analysis.schema import ModuleRow, OpRow, Report, TypeRow
 from tracekit.messages import N_, Message
 from tracekit.report import reasons, view
-from tracekit.report.escape import clean, elide, markdown_cell_code, markdown_code, markdown_text
+from tracekit.report.escape import (
+    clean,
+    elide,
+    markdown_cell_code,
+    markdown_cell_name,
+    markdown_name,
+    markdown_quote,
+)
 from tracekit.report.i18n import DASH, Locale
 from tracekit.report.markdown_table import table
 from tracekit.report.phase_view import plain_name, side_by_side
@@ -25,22 +33,30 @@ STACK_WIDTH = 40
 
 def _note(locale: Locale, *notes: Message | str) -> str:
     """A paragraph under a table."""
-    texts = [note if isinstance(note, str) else locale.message(note, markdown_code) for note in notes]
+    texts = [note if isinstance(note, str) else locale.message(note, markdown_quote) for note in notes]
     return f"\n\n*{'; '.join(texts)}.*"
 
 
 def _only(locale: Locale, why: Message) -> str:
     """A section that has nothing but a reason."""
-    return f"{DASH} ({locale.message(why, markdown_code)})"
+    return f"{DASH} ({locale.message(why, markdown_quote)})"
 
 
 def _name(text: str, width: int = NAME_WIDTH) -> str:
     return markdown_cell_code(elide(clean(text), width))
 
 
+def shapes_cell(row: OpRow) -> str:
+    """Shapes of an operator's inputs; those without dimensions at the end are mostly no tensors."""
+    if not row.shapes:
+        return DASH
+    shapes = re.sub(r"(?:, \[\])+\]$", "]", row.shapes)
+    return markdown_cell_code(elide(clean(shapes), SHAPES_WIDTH))
+
+
 def module_name(locale: Locale, module: ModuleRow) -> str:
     """Its path; the root's path is empty."""
-    return markdown_code(module.path) if module.path else f"({locale._('the whole model')})"
+    return markdown_quote(module.path) if module.path else f"({locale._('the whole model')})"
 
 
 def range_text(locale: Locale, values: view.Range, unit: str | None) -> str:
@@ -53,22 +69,28 @@ def range_text(locale: Locale, values: view.Range, unit: str | None) -> str:
 
 def group_label(locale: Locale, groups: Sequence[view.BlockGroup], group: view.BlockGroup) -> str:
     """The kind of a group of blocks, after its stack where there are several."""
-    kind = _stack(group.kind)
-    return kind if len({g.stack for g in groups}) == 1 else f"{_stack(group.stack)} {kind}"
+    kind = markdown_name(group.kind, STACK_WIDTH)
+    several = len({g.stack for g in groups}) > 1
+    return f"{markdown_name(group.stack, STACK_WIDTH)} {kind}" if several else kind
 
 
 def phase_name(phase: str) -> str:
-    return markdown_text(plain_name(phase))
+    return markdown_name(plain_name(phase))
+
+
+def phase_cell(phase: str) -> str:
+    """`phase_name` inside a table."""
+    return markdown_cell_name(plain_name(phase))
 
 
 def _stack(stack: str) -> str:
-    return markdown_text(elide(clean(stack), STACK_WIDTH))
+    return markdown_cell_name(stack, STACK_WIDTH)
 
 
 def _speed_header(report: Report, locale: Locale, phase: str | None) -> str:
     if phase is not None:
         unit = "TFLOP/s" if view.has_gpu(report) else locale._("GFLOP/s, CPU time")
-        return f"{phase_name(phase)} ({unit})"
+        return f"{phase_cell(phase)} ({unit})"
     return (
         locale._("Efficiency (TFLOP/s)")
         if view.has_gpu(report)
@@ -104,7 +126,7 @@ def block_efficiency(report: Report, locale: Locale) -> str:
         why = reasons.why_no_block_flops(report)
     else:
         why = N_("no matrix FLOPs were seen in this block, or no time")
-    return text + _note(locale, f"{DASH}: {locale.message(why, markdown_code)}")
+    return text + _note(locale, f"{DASH}: {locale.message(why, markdown_quote)}")
 
 
 def block_kinds(report: Report, locale: Locale) -> str:
@@ -139,7 +161,7 @@ def block_kinds(report: Report, locale: Locale) -> str:
             _stack(group.kind),
             locale.count(group.blocks),
             range_text(locale, group.parameters, None),
-            *([phase_name(phase)] if phase is not None else []),
+            *([phase_cell(phase)] if phase is not None else []),
             range_text(locale, group.matrix_flops, "F"),
             *(
                 range_text(locale, part, "F")
@@ -153,7 +175,7 @@ def block_kinds(report: Report, locale: Locale) -> str:
     whole = N_("per block, over the whole trace; two numbers are the least and the greatest of a kind")
     notes: list[Message | str] = [basis if view.is_per_pass(report) else whole]
     if report.flops.matrix is None:
-        notes.append(f"{DASH}: {locale.message(reasons.why_no_flops(report), markdown_code)}")
+        notes.append(f"{DASH}: {locale.message(reasons.why_no_flops(report), markdown_quote)}")
     elif any(DASH in row for row in rows):
         notes.append(f"{DASH}: {_('the trace does not say')}")
     align = "l" * (1 + several) + "rr" + "l" * (len(phases) > 1) + "r" * 5
@@ -180,7 +202,7 @@ def types(report: Report, locale: Locale) -> str:
     if with_backward:
         headers.append(_("Backward GPU time (ms)"))
     phases = [phase for phase in side_by_side(report) if phase is not None]
-    headers += [f"{phase_name(phase)} ({_('ms')})" for phase in phases]
+    headers += [f"{phase_cell(phase)} ({_('ms')})" for phase in phases]
     rows = [
         [
             _type_name(locale, row),
@@ -222,11 +244,7 @@ def _backward(locale: Locale, row: TypeRow) -> str:
 
 def _type_name(locale: Locale, row: TypeRow) -> str:
     label = view.type_label(row)
-    return (
-        locale.message(label)
-        if isinstance(label, Message)
-        else markdown_text(elide(clean(label), NAME_WIDTH))
-    )
+    return locale.message(label) if isinstance(label, Message) else markdown_cell_name(label, NAME_WIDTH)
 
 
 def slowest(report: Report, locale: Locale, top: int) -> str:
@@ -246,12 +264,12 @@ def _slowest_of(report: Report, locale: Locale, top: int, phase: str | None) -> 
         return _only(locale, reasons.why_no_module_times(report))
     lines = []
     for module, us in timed:
-        kind = f" ({markdown_text(elide(clean(module.type), NAME_WIDTH))})" if module.type else ""
+        kind = f" ({markdown_name(module.type, NAME_WIDTH)})" if module.type else ""
         line = f"- {locale.milliseconds(us)} {locale._('ms')} — {module_name(locale, module)}{kind}"
         if backward := view.backward_time_us(report, module):
             line += locale._(", backward {time} ms").format(time=locale.milliseconds(backward))
         lines.append(line)
-    return "\n".join(lines) + _note(locale, markdown_text(view.self_time_basis(report, locale, phase)))
+    return "\n".join(lines) + _note(locale, view.self_time_basis(report, locale, phase, phase_name))
 
 
 def accounting(report: Report, locale: Locale) -> str:
@@ -294,7 +312,7 @@ def passes(report: Report, locale: Locale) -> str:
             continue
         times = (row.gpu_time_us, row.gpu_busy_us, row.gpu_idle_us) if on_gpu else (row.cpu_time_us,)
         remark = _("outlier") if row.outlier else ""
-        phase = [phase_name(row.phase or DASH)] if with_phase else []
+        phase = [phase_cell(row.phase) if row.phase else DASH] if with_phase else []
         milliseconds = [locale.milliseconds(us) for us in (row.wall_us, *times)]
         rows.append([str(row.index), *phase, *milliseconds, remark])
     text = table(headers, rows, "r" + "l" * with_phase + "r" * (4 if on_gpu else 2) + "l")
@@ -329,12 +347,13 @@ def ops(report: Report, locale: Locale) -> str:
     if not counted:
         return _only(locale, reasons.why_no_flops(report))
     _, on_gpu = locale._, view.has_gpu(report)
-    with_causal = any(row.causal_matrix_flops is not None for row, _flops in counted)
+    ranked = sorted(counted, key=lambda pair: -pair[1])[:ROWS]
+    with_causal = any(row.causal_matrix_flops is not None for row, _flops in ranked)
     rows = []
-    for row, flops in sorted(counted, key=lambda pair: -pair[1])[:ROWS]:
+    for row, flops in ranked:
         time = row.gpu_time_us if on_gpu else row.cpu_time_us
         speed = row.tflops if on_gpu else row.cpu_gflops
-        shapes = _name(row.shapes, SHAPES_WIDTH) if row.shapes else DASH
+        shapes = shapes_cell(row)
         causal = [locale.flops(row.causal_matrix_flops or flops, "F")] if with_causal else []
         figures = (locale.flops(flops, "F"), *causal, locale.milliseconds(time), locale.fixed(speed))
         rows.append([_name(row.name), shapes, locale.count(row.calls), *figures])
@@ -345,7 +364,7 @@ def ops(report: Report, locale: Locale) -> str:
     text = table(headers, rows, "ll" + "r" * (len(headers) - 2))
     if any(DASH in row for row in rows):
         why = N_("no GPU time was seen for this operator") if on_gpu else reasons.why_no_speed(report)
-        return text + _note(locale, f"{DASH}: {locale.message(why, markdown_code)}")
+        return text + _note(locale, f"{DASH}: {locale.message(why, markdown_quote)}")
     return text
 
 
@@ -376,10 +395,10 @@ def findings(report: Report, locale: Locale) -> str:
     lines = []
     for finding in report.findings:
         severity = view.SEVERITIES.get(finding.severity)
-        label = locale.message(severity) if severity is not None else markdown_text(finding.severity)
-        subject = f"{markdown_code(finding.module)}: " if finding.module else ""
+        label = locale.message(severity) if severity is not None else markdown_name(finding.severity)
+        subject = f"{markdown_quote(finding.module)}: " if finding.module else ""
         evidence, advice = (
-            locale.message(text, markdown_code).rstrip(".") for text in (finding.evidence, finding.advice)
+            locale.message(text, markdown_quote).rstrip(".") for text in (finding.evidence, finding.advice)
         )
         gain = f" {gained}" if (gained := view.gain(finding, locale)) else ""
         lines.append(f"- **{label}** — {subject}{evidence}. {view.sentence(advice)}.{gain}")
@@ -389,5 +408,5 @@ def findings(report: Report, locale: Locale) -> str:
 def lacks(report: Report, locale: Locale) -> str:
     """What the trace lacks, and what was wrong with it."""
     messages = [*reasons.missing(report), *report.trace.warnings]
-    texts = dict.fromkeys(locale.message(message, markdown_code) for message in messages)
+    texts = dict.fromkeys(locale.message(message, markdown_quote) for message in messages)
     return "\n".join(f"- {text}" for text in texts) or locale._("Nothing.")

@@ -7,7 +7,7 @@ the numbers are those of the report.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import PurePath
@@ -262,21 +262,25 @@ def median_of(passes: int, locale: Locale) -> str:
     )
 
 
-def self_time_basis(report: Report, locale: Locale, phase: str | None = None) -> str:
-    """What the times of `slowest_modules` are."""
+def self_time_basis(
+    report: Report, locale: Locale, phase: str | None = None, name: Callable[[str], str] = plain_name
+) -> str:
+    """What the times of `slowest_modules` are; `name` makes a phase's name harmless."""
     if has_gpu(report):
         text = locale._("GPU self time, without that of modules inside")
     else:
         text = locale._("CPU self time, without that of modules inside (no GPU in the trace)")
-    return f"{text}, {per_pass_text(report, locale, phase)}"
+    return f"{text}, {per_pass_text(report, locale, phase, name)}"
 
 
-def per_pass_text(report: Report, locale: Locale, phase: str | None = None) -> str:
-    """What times of modules and blocks are over; not escaped for Markdown."""
+def per_pass_text(
+    report: Report, locale: Locale, phase: str | None = None, name: Callable[[str], str] = plain_name
+) -> str:
+    """What times of modules and blocks are over; `name` makes a phase's name harmless."""
     if is_per_pass(report):
         if phase is None and side_by_side(report) != [None]:
             phase = report.time.phase
-        per_pass = locale._("per pass of {phase}").format(phase=plain_name(phase)) if phase else ""
+        per_pass = locale._("per pass of {phase}").format(phase=name(phase)) if phase else ""
         return f"{per_pass or locale._('per pass')} ({over_passes(report, locale, phase)})"
     return locale._("over the whole trace")
 

@@ -93,7 +93,7 @@ class _Reader:
         trace = replace(trace, layout=self._layout())
         if problem:
             warning = N_(
-                "{problem}: read are the {count} events before that", problem=problem, count=trace.event_count
+                "{problem}; events read before that: {count}", problem=problem, count=trace.event_count
             )
             trace = _with_warning(trace, warning)
         if trace.skipped_count:

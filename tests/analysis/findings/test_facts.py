@@ -20,8 +20,8 @@ def outside(gpu_us: float) -> Timeline:
 def test_much_time_outside_modules_is_named(tmp_path: Path) -> None:
     (found,) = outside(75).findings(tmp_path, "trace.outside_modules")  # 100 of 1000 µs
     assert found.severity == "note"
-    assert str(found.evidence).startswith("10 % of the GPU time (0.1 ms)")
-    assert "aten::_foreach_add_ (75 %), aten::_foreach_mul_ (25 %)" in str(found.evidence)
+    assert str(found.evidence).startswith("10% of the GPU time (0.1 ms)")
+    assert "aten::_foreach_add_ (75%), aten::_foreach_mul_ (25%)" in str(found.evidence)
 
 
 def test_little_time_outside_modules_is_not(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_a_backward_is_not_outside_modules(tmp_path: Path) -> None:
     line.now += 20
     line.op("aten::_foreach_add_", [[4096, 4096]], B, 100)
     (found,) = line.findings(tmp_path, "trace.outside_modules")
-    assert str(found.evidence).endswith("most of it by aten::_foreach_add_ (100 %)")
+    assert str(found.evidence).endswith("most of it by aten::_foreach_add_ (100%)")
 
 
 def test_passes_that_nobody_timed_without_the_profiler(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_of_many_findings_of_a_rule_the_least_are_summed(tmp_path: Path) -> None
     found = line.findings(tmp_path, "copies.undone")
     assert [one.module for one in found[1:]] == [f"norm_{letter}" for letter in "hgfed"]
     assert (found[0].module, found[0].gain_us) == (None, 20 + 22 + 24)  # more than the 34 of the worst
-    assert "3 more places" in str(found[0].evidence)
+    assert "more places of the same kind, each with less to gain: 3" in str(found[0].evidence)
 
 
 def test_findings_are_sorted_by_severity_then_gain(tmp_path: Path) -> None:

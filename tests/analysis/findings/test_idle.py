@@ -30,7 +30,7 @@ def test_idle_for_want_of_launches_names_whose_code_ran(tmp_path: Path) -> None:
     assert found.gain_us == pytest.approx(9 * 65)
     assert found.severity == "high"
     # A kernel ends 2 µs after its layer, so of the gap 11 µs are the root's and 54 the next layer's.
-    assert str(found.evidence).endswith("the CPU is then in code of layers.* (83 %), Root (17 %)")
+    assert str(found.evidence).endswith("the CPU is then in code of layers.* (83%), Root (17%)")
 
 
 def test_a_gpu_that_is_kept_busy_is_not_idle(tmp_path: Path) -> None:

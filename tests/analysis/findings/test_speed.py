@@ -23,7 +23,7 @@ def products(slow_us: float, fast_us: float) -> Timeline:
 
 
 def test_a_product_that_is_slower_than_its_like(tmp_path: Path) -> None:
-    # Of the wide ones four take 2000 µs and reach 28 % of the bound; of the others 200 µs and 69 %.
+    # Of the wide ones four take 2000 µs and reach 28% of the bound; of the others 200 µs and 69 %.
     (found,) = products(1000, 200).findings(tmp_path, "op.behind_its_like")
     reached, like = 2 * BOUND_US / 1000, BOUND_US / 200
     assert found.gain_us == pytest.approx(4 * 1000 * (1 - reached / like))
@@ -58,7 +58,7 @@ def with_unknown(us: float, op: str | None, dims: list[list[int]] | None) -> Tim
 
 def test_an_operator_without_a_formula(tmp_path: Path) -> None:
     (found,) = with_unknown(100, "mylib::scan", [[8]]).findings(tmp_path, "costs.unknown")
-    assert str(found.evidence).startswith("50 % of the GPU time of operators with shapes")
+    assert str(found.evidence).startswith("50% of the GPU time of operators with shapes")
     assert "mylib::scan" in str(found.evidence)
 
 
@@ -68,7 +68,7 @@ def test_one_that_takes_hardly_any_time(tmp_path: Path) -> None:
 
 def test_kernels_that_no_operator_launched(tmp_path: Path) -> None:
     (found,) = with_unknown(100, None, None).findings(tmp_path, "costs.hidden")
-    assert str(found.evidence).startswith("50 % of the GPU time")
+    assert str(found.evidence).startswith("50% of the GPU time")
     assert "mystery_kernel" in str(found.evidence)
     assert not with_unknown(5, None, None).findings(tmp_path, "costs.hidden")
 
@@ -128,7 +128,7 @@ def collectives(beside: bool) -> Timeline:
 def test_collectives_that_nothing_hides(tmp_path: Path) -> None:
     (found,) = collectives(beside=False).findings(tmp_path, "network.time")
     assert found.gain_us == pytest.approx(100)
-    assert str(found.evidence).startswith("collectives take 50 % of the GPU time (0.1 ms")
+    assert str(found.evidence).startswith("collectives take 50% of the GPU time (0.1 ms")
 
 
 def test_collectives_beside_computation_win_nothing(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def _capped(findings: Iterable[Finding]) -> Iterator[Finding]:
             yield msgspec.structs.replace(
                 rest[0],
                 module=None,
-                evidence=N_("the same in {count} more places, each with less to gain", count=len(rest)),
+                evidence=N_("more places of the same kind, each with less to gain: {count}", count=len(rest)),
                 gain_us=sum(gains) if gains else None,
             )
 

@@ -14,7 +14,7 @@ from tracekit.messages import N_, Message
 LEAST_UNKNOWN_SHARE = 0.02
 # From this share of the GPU time on, what no op with shapes launched is worth a word.
 LEAST_HIDDEN_SHARE = 0.1
-LONGEST_NAME = 60
+LONGEST_NAME = 1000  # renderers shorten names
 # By how much a bound is beaten before it is said: clocks of a trace have a resolution too.
 TOLERANCE = 1.02
 MOST_NAMED = 3
@@ -39,7 +39,7 @@ def unknown_costs(report: Report) -> Iterator[Finding]:
             id="costs.unknown",
             severity="low",
             evidence=N_(
-                "{share} % of the GPU time of operators with shapes has no known cost, most of it of {names}",
+                "{share}% of the GPU time of operators with shapes has no known cost, most of it of {names}",
                 share=percent(1 - covered),
                 names=names,
             ),
@@ -53,10 +53,10 @@ def unknown_costs(report: Report) -> Iterator[Finding]:
             id="costs.hidden",
             severity="low",
             evidence=N_(
-                "{share} % of the GPU time is of kernels that no operator with shapes launched, "
-                "most of it of {names}",
+                "{share}% of the GPU time is of kernels that no operator with shapes launched, "
+                "most of it of {kernels}",
                 share=percent(time_us / launched_us),
-                names=_worst(report, hidden, lambda row: row.kernel),
+                kernels=_worst(report, hidden, lambda row: row.kernel),
             ),
             advice=N_(
                 "custom kernels without an operator, CUDA graphs and compiled regions hide what they "
@@ -66,12 +66,12 @@ def unknown_costs(report: Report) -> Iterator[Finding]:
 
 
 def _worst(report: Report, reasons: Sequence[str], name: Callable[[UncostedRow], str | None]) -> list[str]:
-    """The names with most GPU time without a cost for one of these reasons, shortened."""
+    """The names with most GPU time without a cost for one of these reasons; of endless ones the beginning."""
     times: dict[str, float] = defaultdict(float)
     for row in report.uncosted:
         if row.reason in reasons and (text := name(row)):
-            times[text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}…"] += row.gpu_time_us
-    return sorted(times, key=lambda text: -times[text])[:MOST_NAMED]
+            times[text] += row.gpu_time_us
+    return [text[:LONGEST_NAME] for text in sorted(times, key=lambda text: -times[text])[:MOST_NAMED]]
 
 
 def unknown_lengths(report: Report) -> Iterator[Finding]:
@@ -105,8 +105,8 @@ def beaten_bounds(report: Report) -> Iterator[Finding]:
             id="bound.beaten",
             severity="note",
             evidence=N_(
-                "{count} operators are faster than the device's memory, {time} ms in all; longest is {name}: "
-                "{share} % of the bound, {size} MB a call",
+                "operators faster than the device's memory: {count}, {time} ms in all; the longest is "
+                "{name}: {share}% of the bound, {size} MB a call",
                 count=len(by_memory),
                 time=ms(sum(row.gpu_time_us for row in by_memory)),
                 name=worst.name,
@@ -121,7 +121,7 @@ def beaten_bounds(report: Report) -> Iterator[Finding]:
             id="bound.peak_exceeded",
             severity="medium",
             evidence=N_(
-                "{count} operators are faster than the device's peak; the longest is {name}: {share} % of it",
+                "operators faster than the device's peak: {count}; the longest is {name}: {share}% of it",
                 count=len(by_compute),
                 name=worst.name,
                 share=percent(worst.bound_share or 0.0),

@@ -35,7 +35,7 @@ def doubtful_figures(device: Device, accounting: Accounting, flops: Flops) -> It
             id="flops.partial",
             severity="low",
             evidence=N_(
-                "operators with known matrix FLOPs launched {share} % of the GPU time",
+                "operators with known matrix FLOPs launched {share}% of the GPU time",
                 share=f"{flops.matrix_gpu_time_us / launched_us * 100:.2g}",
             ),
             advice=N_(
@@ -53,7 +53,7 @@ def uncounted(flops: Flops, phases: Sequence[PhaseRow]) -> Iterator[Finding]:
                 id="flops.below_counter",
                 severity="low",
                 evidence=N_(
-                    "operators of the trace give {share} % of the matrix FLOPs that "
+                    "operators of the trace give {share}% of the matrix FLOPs that "
                     "torch.utils.flop_counter counted in a pass ({phase})",
                     share=f"{ours / counted * 100:.3g}",
                     phase=row.name,

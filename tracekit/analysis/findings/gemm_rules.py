@@ -163,7 +163,7 @@ def fp32_gemms(evidence: Evidence, gemms: Gemms) -> Iterator[Finding]:
         severity=evidence.severity(gain_us),
         module=evidence.module_of(groups[0], gemms.scope[at].tolist()) if len(groups) == 1 else None,
         evidence=N_(
-            "matrix products of fp32 operands ({count} a pass) take {time} ms, {share} % of the GPU time, "
+            "matrix products of fp32 operands ({count} a pass) take {time} ms, {share}% of the GPU time, "
             "and run without tensor cores: none of their kernels is a TF32 one",
             count=number(len(at) / evidence.passes),
             time=ms(evidence.per_pass_us(time)),

@@ -63,7 +63,7 @@ def slow_launches(
                 "the CPU is then in code of {modules}",
                 modules=[
                     N_(
-                        "{module} ({share} %)",
+                        "{module} ({share}%)",
                         module=evidence.groups.names[label],
                         share=f"{share * 100:.0f}",
                     )

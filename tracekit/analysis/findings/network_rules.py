@@ -36,7 +36,7 @@ def network_time(evidence: Evidence) -> Iterator[Finding]:
         id="network.time",
         severity=evidence.severity(exposed),
         evidence=N_(
-            "collectives take {share} % of the GPU time ({time} ms over the whole trace); "
+            "collectives take {share}% of the GPU time ({time} ms over the whole trace); "
             "during {exposed} ms of it nothing else runs",
             share=percent(time / whole),
             time=ms(time / 1000),

@@ -51,13 +51,13 @@ def _behind(evidence: Evidence, rows: Sequence[OpRow], behind: float, rate: str)
         severity = evidence.severity(gain)
         if severity == "low":
             continue
-        unit = "TFLOP/s" if rate == "tflops" else "GB/s"
+        unit = N_("TFLOP/s") if rate == "tflops" else N_("GB/s")
         yield Finding(
             id="op.behind_its_like",
             severity=severity,
             evidence=N_(
-                "{name} of {shapes}: {calls} calls take {time} ms and reach {share} % of the bound, "
-                "{speed} {unit}; {best} of {best_shapes} reaches {best_share} %, {best_speed} {unit}",
+                "{name} of {shapes} (calls: {calls}) takes {time} ms and reaches {share}% of the bound, "
+                "{speed} {unit}; {best} of {best_shapes} reaches {best_share}%, {best_speed} {unit}",
                 name=row.name,
                 shapes=_short(row.shapes),
                 calls=row.calls,

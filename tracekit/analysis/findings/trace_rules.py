@@ -10,13 +10,13 @@ from tracekit.analysis.findings.evidence import Evidence
 from tracekit.analysis.findings.figures import ms, percent
 from tracekit.analysis.schema import Accounting, Capture, Finding, Flops, TraceInfo
 from tracekit.attribution import NOBODY
-from tracekit.messages import N_
+from tracekit.messages import N_, Message
 
 # From this share of the GPU time on, what is in no module is worth knowing.
 LEAST_OUTSIDE_SHARE = 0.05
 # How many of the ops there are named.
 MOST_NAMED = 3
-LONGEST_NAME = 60
+LONGEST_NAME = 1000  # renderers shorten names
 
 
 def early_end(capture: Capture | None) -> Iterator[Finding]:
@@ -45,7 +45,7 @@ def what_the_trace_lacks(trace: TraceInfo, accounting: Accounting, flops: Flops)
             id="trace.launched_before",
             severity="low",
             evidence=N_(
-                "{events} GPU events ({time} ms) were launched before the trace began, by no known module",
+                "GPU events launched before the trace began, by no known module: {events} ({time} ms)",
                 events=accounting.launched_before_trace.events,
                 time=ms(accounting.launched_before_trace.us),
             ),
@@ -110,20 +110,17 @@ def outside_modules(evidence: Evidence, trace: TraceInfo, accounting: Accounting
     kernel = evidence.trace.gpu_events.name[outside]
     name = np.where(op != NOBODY, np.append(attribution.ops.name, NOBODY)[outermost], kernel)
     time = np.bincount(name, evidence.gpu_duration[outside], len(evidence.trace.names))
+    is_kernel = {*kernel[op == NOBODY].tolist()}
     worst = [code for code in np.argsort(-time, kind="stable")[:MOST_NAMED].tolist() if time[code]]
     yield Finding(
         id="trace.outside_modules",
         severity="note",
         evidence=N_(
-            "{share} % of the GPU time ({time} ms) was launched outside modules, most of it by {ops}",
+            "{share}% of the GPU time ({time} ms) was launched outside modules, most of it by {ops}",
             share=percent(outside_us / accounting.gpu_time_us),
             time=ms(outside_us),
             ops=[
-                N_(
-                    "{name} ({share} %)",
-                    name=_short(evidence.trace.names[code]),
-                    share=f"{float(time[code]) / 10 / outside_us:.0f}",
-                )
+                _with_share(evidence.trace.names[code], code in is_kernel, time[code] / 10 / outside_us)
                 for code in worst
                 if float(time[code]) >= 10 * outside_us  # ns and µs: one percent
             ],
@@ -135,5 +132,8 @@ def outside_modules(evidence: Evidence, trace: TraceInfo, accounting: Accounting
     )
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+def _with_share(name: str, is_kernel: bool, percentage: float) -> Message:
+    share = f"{percentage:.0f}"
+    if is_kernel:
+        return N_("{kernel} ({share}%)", kernel=name[:LONGEST_NAME], share=share)
+    return N_("{name} ({share}%)", name=name[:LONGEST_NAME], share=share)

@@ -40,8 +40,13 @@ const format = {
     return numberFormat(Math.min(shown, 100)).format(value);
   },
 
-  /** A bare number of milliseconds. */
-  milliseconds: (us, digits = 3) => format.fixed(isKnown(us) ? us / 1e3 : null, digits),
+  /** A bare number of milliseconds; `<0.001` for less than that. */
+  milliseconds: (us, digits = 3) => {
+    if (isKnown(us) && us > 0 && us < 10 ** (3 - digits)) return format.lessThan(digits);
+    return format.fixed(isKnown(us) ? us / 1e3 : null, digits);
+  },
+
+  lessThan: (digits) => `<${numberFormat(digits).format(10 ** -digits)}`,
 
   /** A duration with the unit that suits it. */
   duration: (us) => {
@@ -82,13 +87,14 @@ const format = {
 
   percent: (share, digits = 1) => {
     if (!isKnown(share)) return DASH;
-    return `${format.fixed(share * 100, digits)}${percentSign()}`;
+    const number = share > 0 && share < 1e-4 ? format.lessThan(2) : format.fixed(share * 100, digits);
+    return `${number}${percentSign()}`;
   },
 
   /** A share beside others: with one decimal, and what is rounded to 0 and yet something as `<0.1%`. */
   share: (share) => {
     if (!isKnown(share)) return DASH;
     const shown = Math.round(share * 1000);
-    return share > 0 && !shown ? `<${numberFormat(1).format(0.1)}${percentSign()}` : `${shown ? numberFormat(1).format(shown / 10) : "0"}${percentSign()}`;
+    return share > 0 && !shown ? `${format.lessThan(1)}${percentSign()}` : `${shown ? numberFormat(1).format(shown / 10) : "0"}${percentSign()}`;
   },
 };

@@ -35,6 +35,6 @@ const dtypesText = (json) => {
   const types = listOf(json);
   if (!types) return json;
   const found = types.filter((name) => name && name !== "Scalar" && name !== "ScalarList")
-    .map((name) => own(DTYPES, name) ?? String(name).replace(/^c10::/, ""));
+    .map((name) => ownOf(DTYPES, name) ?? String(name).replace(/^c10::/, ""));
   return [...new Set(found)].join(", ");
 };

@@ -78,6 +78,8 @@ LABELS = {
     "beats_bound": N_("Faster than the bound"),
     "limited_by": N_("Limited by"),
     "headroom_us": N_("To be won"),
+    "roofline_intensity": N_("Intensity in the roofline"),
+    "roofline_tflops": N_("Performance in the roofline"),
     "kind": N_("Kind"),
     "modules": N_("Modules"),
     "stack": N_("Stack"),
@@ -94,6 +96,7 @@ LABELS = {
     "blocks": N_("Blocks"),
     "time_share": N_("Share of the time of all blocks"),
     "place": N_("Where"),
+    "launched_by": N_("Launched by"),
     "share": N_("Share of the pass"),
     "mean_us": N_("Mean"),
     "min_us": N_("Shortest"),
@@ -144,6 +147,7 @@ WORDS: dict[str, dict[str, Message]] = {
     "limited_by": view.LIMITS,
     "reason": REASONS,
     "kind": {"modules": N_("modules"), **view.KIND_LABELS, **WAITS},
+    "launched_by": {"modules": N_("modules"), **view.KIND_LABELS},
     "type": view.KIND_LABELS,
 }
 
@@ -163,7 +167,7 @@ _UNITS = {
     "share": re.compile(r"share$"),
     "bytes": re.compile(r"bytes$"),
     "gbs": re.compile(r"gbs$"),
-    "intensity": re.compile(r"arithmetic_intensity$"),
+    "intensity": re.compile(r"intensity$"),
     "tflops": re.compile(r"tflops$"),
     "gflops": re.compile(r"gflops$"),
     "flops": re.compile(r"flops"),
