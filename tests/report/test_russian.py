@@ -18,6 +18,7 @@ NBSP = "\N{NO-BREAK SPACE}"
 SAMPLES = sorted((Path(__file__).parents[2] / "sample_traces").glob("*.json.gz"))
 CORPUS = sorted(Path(os.environ.get("TRACEKIT_CORPUS", "/nowhere")).glob("*.json.gz"))
 
+
 def reports():
     for name, make in build.ALL.items():
         if not name.startswith("hostile"):  # their texts are no language
