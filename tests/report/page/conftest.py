@@ -116,6 +116,7 @@ def load(browser: Browser, path: Path, problems: list[str], **options: Any) -> P
     page = context.new_page()
     watch(page, path.as_uri(), problems)
     page.goto(path.as_uri())
+    assert problems == []
     page.wait_for_selector("html[data-ready]")
     return page
 

@@ -46,8 +46,8 @@ def search(page: Page, text: str, found: str, view: str = "tree") -> None:
     expect(page.locator(f"#{view}-controls .found")).to_have_text(found)
 
 
-def test_figures_by_hand(page_of: PageOf) -> None:
-    page = page_of("small")
+def test_figures_by_hand(open_page: OpenPage) -> None:
+    page = open_page("small")
     found = {row["module"]: row for row in rows(page)}
     # Blocks are not unfolded at first; the longest come first.
     assert list(found) == ["Net", "layers.0", "layers.1", "head"]

@@ -10,6 +10,7 @@ from PIL import Image
 
 from tests.report import build
 from tests.report.plots.drawn import named, shown, texts
+from tests.report.russian import english_words, names_of
 from tracekit.report.i18n import Locale
 from tracekit.report.plots import PICTURES, render_pictures
 
@@ -128,3 +129,10 @@ def test_cpu_times_are_called_so(picture):
     found = texts(named(picture, build.cpu_only()))
     assert any("no GPU in the trace" in text for text in found)
     assert "CPU time (ms)" in found
+
+
+@every_picture
+def test_russian_pictures_say_nothing_in_english(picture):
+    for report in (build.costed(), build.phases(), build.cpu_only(), build.empty(), build.no_shapes()):
+        names = names_of(report) | {op.name.rpartition("::")[2] for op in report.ops} | {report.trace.path}
+        assert english_words("\n".join(texts(named(picture, report, "ru"))), names) == []
