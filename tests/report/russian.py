@@ -42,7 +42,7 @@ def names_of(report: Report) -> set[str]:
     names |= {state.performance_state for state in states}
     for finding in report.findings:
         names |= {finding.module, *_texts(finding.evidence), *_texts(finding.advice)}
-    return {name for name in names if name}
+    return {name for name in names if name and re.search("[A-Za-z]", name)}
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -352,7 +352,7 @@ def test_a_trace_that_is_cut_off_gives_a_copy_that_can_be_opened(tmp_path: Path)
     done = write(report, lanes, tmp_path / "out.json")
     assert load(tmp_path / "out.json")["traceEvents"][:7] == json.loads(text)["traceEvents"][:7]
     assert [str(one) for one in done.warnings] == [
-        "the file is cut off: read are the 8 events before that",
+        "the file is cut off; events read before that: 8",
         "events skipped, not decodable or without a sane time: 1",
         "the copy ends there too, and is closed so that it can be opened",
     ]
