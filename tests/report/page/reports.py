@@ -296,13 +296,11 @@ HOSTILE = (
 def hostile() -> Report:
     """The small net where every text from the trace is one of `HOSTILE`: paths, types, kernels, operators."""
     base = small()
-    paths = {
-        row.path: ".".join(
-            [HOSTILE[i], *(HOSTILE[(i + n) % len(HOSTILE)] for n in range(row.path.count(".") + 1))]
-        )
-        for i, row in enumerate(base.modules)
-    }
-    # A path without a name, one with the name of a property of every object, one of each text after it.
+    paths: dict[str, str] = {}
+    for i, row in enumerate(base.modules):
+        paths[row.path] = HOSTILE[i] if row.parent is None else f"{paths[row.parent]}.{HOSTILE[i]}"
+    # A module whose path does not begin with that of the module around it.
+    paths["layers.1.attn"] = "elsewhere<b>"
     modules = [
         build.changed(
             row,

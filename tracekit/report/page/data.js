@@ -5,10 +5,10 @@ const modules = (() => {
   const children = Array.from({ length: count }, () => []);
   const roots = [];
   for (let i = 0; i < count; i++) (parent[i] == null ? roots : children[parent[i]]).push(i);
-  const paths = new Array(count);
+  const paths = new Array(count), elsewhere = new Set(payload.modules.elsewhere);
   const path = (i) => {
     if (paths[i] === undefined) {
-      const above = parent[i] == null ? "" : path(parent[i]);
+      const above = parent[i] == null || elsewhere.has(i) ? "" : path(parent[i]);
       paths[i] = above && label[i] ? `${above}.${label[i]}` : label[i] || above;
     }
     return paths[i];

@@ -112,6 +112,12 @@ def _modules(report: Report, position: Mapping[str, int]) -> dict[str, Any]:
         "count": len(rows),
         "parent": parents,
         "label": [clean(_label(row, rows, parent)) for row, parent in zip(rows, parents, strict=True)],
+        # Modules whose path does not begin with their parent's: it is their label.
+        "elsewhere": [
+            i
+            for i, (row, parent) in enumerate(zip(rows, parents, strict=True))
+            if parent is not None and rows[parent].path and _label(row, rows, parent) == row.path
+        ],
         "types": [clean(name) for name in types],
         "type": [None if row.type is None else types[row.type] for row in rows],
         "block": [None if row.block is None else position.get(row.block) for row in rows],
