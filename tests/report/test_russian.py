@@ -21,7 +21,6 @@ CORPUS = sorted(Path(os.environ.get("TRACEKIT_CORPUS", "/nowhere")).glob("*.json
 HOSTILE = {"hostile", "hostile_capture", "hostile_costed", "many_types"}
 
 
-
 def reports():
     for name, make in build.ALL.items():
         if name not in HOSTILE:
