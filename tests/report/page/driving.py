@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page
 
 Hint = dict[str, str]
 
@@ -45,7 +45,7 @@ def point(page: Page, chart: str, x: float, y: float) -> tuple[str, Hint]:
     page.mouse.move(0, 0)
     box.hover(position={"x": x, "y": y})
     shown = box.locator("div:has(> table)")
-    expect(shown).to_be_visible()
+    shown.wait_for(timeout=5_000)
     lines = shown.locator("tr").evaluate_all(
         "rows => rows.map((row) => [...row.cells].map((c) => c.textContent))"
     )

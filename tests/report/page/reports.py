@@ -20,6 +20,7 @@ from tracekit.analysis.schema import (
     KernelRow,
     OpRow,
     Report,
+    Roof,
     Timeline,
     TimelineEvents,
     TimelineGap,
@@ -84,6 +85,11 @@ def small() -> Report:
         base,
         trace=build.changed(base.trace, path="/traces/small.json.gz"),
         model=build.changed(base.model, name="Small net"),
+        flops=build.changed(base.flops, roofs=(Roof("bf16", 989.4, 3500.0), Roof("fp32", 66.9, 1500.0))),
+        types=(
+            build.changed(base.types[0], roofline_intensity=50.0, roofline_tflops=40.0),
+            *base.types[1:],
+        ),
         modules=tuple(modules),
         blocks=tuple(
             build.block(
@@ -138,6 +144,8 @@ def roofline(us: float, flops: int, traffic: int, bound_us: float, limit: str) -
         "tflops": flops / us / 1e6,
         "gbs": traffic / us / 1e3,
         "arithmetic_intensity": flops / traffic,
+        "roofline_intensity": flops / traffic,
+        "roofline_tflops": flops / us / 1e6,
         "bound_us": bound_us,
         "bounded_gpu_time_us": us,
         "bound_share": bound_us / us,

@@ -38,7 +38,9 @@ const startSwitches = () => {
 
 const startContents = () => {
   const contents = document.getElementById("contents");
-  contents.setAttribute("aria-label", _("Contents"));
+  const name = () => contents.setAttribute("aria-label", _("Contents"));
+  name();
+  onChange(["language"], name);
   for (const section of document.querySelectorAll("main > section:not([hidden])")) {
     const words = section.querySelector("h2").cloneNode(true);
     contents.append(element("a", { href: `#${section.id}` }, ...words.childNodes));
