@@ -3,10 +3,11 @@
 
     scripts/bench.py capture        a pass without profiler, under the plain profiler, and with scopes
     scripts/bench.py analyze        a large trace analysed, against decoding its JSON, and an older revision
+    scripts/bench.py formats        a trace analysed and written, in each format and in all
 
 `capture` runs where capture runs: with torch and transformers, on a GPU if there is one. `analyze` repeats
-`--trace` in time until it has `--megabytes`, and alternates the programs it compares, each in a process of
-its own.
+`--trace` in time until it has `--megabytes`. `analyze` and `formats` alternate the programs they compare,
+each in a process of its own.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -67,11 +69,11 @@ class Result:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=["capture", "analyze"])
+    parser.add_argument("what", choices=["capture", "analyze", "formats"])
     parser.add_argument("--device", help="cpu or cuda (default: the GPU if there is one)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="runs of the profiler (5)")
     parser.add_argument("--passes", type=int, default=20, metavar="N", help="pairs of passes in each (20)")
-    parser.add_argument("--trace", metavar="FILE", help="analyze: the trace that is repeated (a sample)")
+    parser.add_argument("--trace", metavar="FILE", help="the trace (a sample); analyze repeats it")
     parser.add_argument("--megabytes", type=float, default=50.0, help="analyze: size of its JSON (50)")
     parser.add_argument("--against", metavar="REVISION", help="analyze: also this revision of the repository")
     parser.add_argument("--smoke", action="store_true", help="the smallest sizes, to see that it runs")
@@ -80,6 +82,8 @@ def main() -> None:
     results: list[Result] | list[Analysis]
     if options.what == "capture":
         results = bench_capture(options.device, options.rounds, options.passes, options.smoke)
+    elif options.what == "formats":
+        results = bench_formats(Path(options.trace or SAMPLE), options.rounds)
     else:
         size = 0.0 if options.smoke else options.megabytes
         results = bench_analyze(Path(options.trace or SAMPLE), size, options.rounds, options.against)
@@ -242,16 +246,42 @@ def bench_analyze(trace: Path, megabytes: float, rounds: int, against: str | Non
         finally:
             if against:
                 subprocess.run(["git", "-C", ROOT, "worktree", "remove", "--force", older], check=True)
-    results = []
-    for name in programs:
-        ratios = [one[name][0] / one["decode JSON"][0] for one in runs]
-        low, middle, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
-        seconds, peak = (statistics.median(one[name][i] for one in runs) for i in (0, 1))
-        results.append(Analysis(name, seconds, peak, middle, (low, high)))
-        print(f"{name:24}{seconds:9.3f} s{peak:9.0f} MiB{middle:9.3f} × decoding ({low:.3f} … {high:.3f})")
+    results = compared(runs, "decode JSON")
     if against:
         ratios = [one["analyze"][0] / one[f"analyze, {against}"][0] for one in runs]
         print(f"analyze ÷ analyze, {against}: {statistics.median(ratios):.3f}")
+    return results
+
+
+def bench_formats(trace: Path, rounds: int) -> list[Analysis]:
+    """Measure and print what a report takes in each format, from the trace on, and in all of them."""
+    from tracekit.report.save import FORMATS
+
+    print(f"{trace.name}, {rounds} rounds")
+    with tempfile.TemporaryDirectory() as folder:
+        chosen = {name: [name] for name in ("json", *(one for one in FORMATS if one != "json"))}
+        chosen["all of them"] = list(FORMATS)
+        programs = {
+            name: script(
+                ROOT,
+                "import tracekit",
+                f"tracekit.analyze({str(trace.resolve())!r}).save({str(Path(folder, name))!r}, {formats!r})",
+            )
+            for name, formats in chosen.items()
+        }
+        runs = [{name: run(code) for name, code in programs.items()} for _ in range(rounds)]
+    return compared(runs, "json")
+
+
+def compared(runs: Sequence[Mapping[str, tuple[float, float]]], to: str) -> list[Analysis]:
+    """Prints and returns the medians of every program, and how many times as long as `to` it took."""
+    results = []
+    for name in runs[0]:
+        ratios = [one[name][0] / one[to][0] for one in runs]
+        low, middle, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
+        seconds, peak = (statistics.median(one[name][i] for one in runs) for i in (0, 1))
+        results.append(Analysis(name, seconds, peak, middle, (low, high)))
+        print(f"{name:24}{seconds:9.3f} s{peak:9.0f} MiB{middle:9.3f} × {to} ({low:.3f} … {high:.3f})")
     return results
 
 

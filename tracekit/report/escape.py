@@ -15,7 +15,7 @@ QUOTED_WIDTH = 160  # of a name within a sentence
 _FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 # What no reader of Markdown takes for anything but text: words of letters and digits, and version numbers.
-_WORDS = re.compile(r"[A-Za-z0-9]+(?:[ _/-][A-Za-z0-9]+|\.[0-9]+)*")
+_WORDS = re.compile(r"[A-Za-z0-9]+(?:(?:[ _/-]| \+ )[A-Za-z0-9]+|\.[0-9]+)*")
 # GitHub and GitLab link these words: issues, hosts, commits.
 _REFERENCE = re.compile(r"\b(?:gh-\d|www\b|[0-9a-f]{7,}\b)", re.IGNORECASE)
 
