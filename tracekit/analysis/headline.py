@@ -130,7 +130,9 @@ def flops_of(
     causal, bound, bounded = int(costs.causal.sum()), float(work.bound.sum()), float(work.bounded_time.sum())
     in_pass = op_pass != NOBODY
     bound_of_pass = sum_by(op_pass[in_pass], work.bound[in_pass], len(passes))
+    bounded_of_pass = sum_by(op_pass[in_pass], work.bounded_time[in_pass], len(passes))
     own = [one.index for one in passes if main is None or one.phase == main.name]
+    reached = [bound_of_pass[index] / bounded_of_pass[index] for index in own if bounded_of_pass[index]]
     step = _rate(steps.matrix_flops, time.step_latency_us, time.step_wall_us, "step_wall", timed)
     return Flops(
         matrix=flops.total,
@@ -156,6 +158,7 @@ def flops_of(
         bounded_gpu_time_us=bounded / 1000 if bounded else None,
         bound_share=bound / bounded if bounded else None,
         bound_per_pass_us=_median((bound_of_pass[own] / 1000).tolist()) if bounded else None,
+        bound_share_per_pass=_median([float(share) for share in reached]),
         roofs=_roofs(costs, work, device),
     )
 

@@ -246,6 +246,9 @@ def _gaps(
         idle = _with_beginnings(trace, attribution, idle, first, origin)
     idle = replace(idle, start=np.maximum(idle.start, since[idle.device]))
     idle = idle.take((idle.end > idle.start) & (events.start[idle.event] <= last[idle.device]))
+    if chosen is not None:
+        # What lies before the first event is the pass's own only where that event ends it.
+        idle = idle.take(idle.end >= first[idle.device])
     is_before_first = idle.start < first[idle.device]
     if chosen is not None:
         late = idle.launched_late & (own[idle.event] | is_before_first)

@@ -173,7 +173,9 @@ class Locale:
         """A percentage with one decimal; what is rounded to 0 and yet something is `<0.1%`."""
         if percentage == 0 and not is_nothing:
             return self.with_percent_sign(self._less_than(1))
-        return self.with_percent_sign(self.fixed(percentage, 1))
+        if percentage == 0:
+            return self.with_percent_sign("0")
+        return self.with_percent_sign(str(numbers.format_decimal(percentage, "#,##0.0", self._babel)))
 
     def with_percent_sign(self, number: str) -> str:
         return f"{number}\N{NO-BREAK SPACE}%" if self.lang == "ru" else f"{number}%"

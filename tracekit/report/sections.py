@@ -150,7 +150,7 @@ def block_kinds(report: Report, locale: Locale) -> str:
         _("Parameters"),
         *([_("Phase")] if len(phases) > 1 else []),
         _("FLOPs of the block"),
-        "attention",
+        _("attention"),
         "FFN",
         "mixer",
         _("GPU time (ms)") if view.has_gpu(report) else _("CPU time (ms)"),

@@ -328,13 +328,21 @@ PARTS = {
 }
 
 
+def bound_reached(report: Report) -> float | None:
+    """What a pass reaches of its bound, or the whole trace where no pass has one; at most 1."""
+    flops = report.flops
+    share = flops.bound_share if flops.bound_share_per_pass is None else flops.bound_share_per_pass
+    return None if share is None else min(share, 1.0)
+
+
 def bound_of_a_pass(report: Report, locale: Locale) -> str:
     """The least time a pass could take, what of it the GPU reaches, and what limits; empty if unknown."""
     flops, _ = report.flops, locale._
-    if flops.bound_share is None:
+    reached = bound_reached(report)
+    if reached is None:
         return ""
     bound = flops.bound_us if flops.bound_per_pass_us is None else flops.bound_per_pass_us
-    notes = [_("{share} of it is reached").format(share=locale.percent(min(flops.bound_share, 1.0)))]
+    notes = [_("{share} of it is reached").format(share=locale.percent(reached))]
     root = next((row for row in report.modules if row.depth == 0), None)
     if root is not None and root.limited_by is not None:
         notes.append(_("limited by: {limit}").format(limit=locale.message(LIMITS[root.limited_by])))

@@ -31,7 +31,10 @@ def network_time(evidence: Evidence) -> Iterator[Finding]:
         return
     busy = occupancy(events.start, events.end, events.device).busy
     without = occupancy(events.start[~own], events.end[~own], events.device[~own]).busy
-    exposed = evidence.per_pass_us(busy - without)
+    # Those of passes before the trace are no part of those in it.
+    rest = ~(own & ~evidence.attribution.launched_before_trace)
+    of_passes = busy - occupancy(events.start[rest], events.end[rest], events.device[rest]).busy
+    exposed = evidence.per_pass_us(of_passes)
     yield Finding(
         id="network.time",
         severity=evidence.severity(exposed),

@@ -201,7 +201,8 @@ class Flops(Row, frozen=True):
     bound_us: float | None = None  # the sum of the bounds of all ops that have one …
     bounded_gpu_time_us: float | None = None  # … and their GPU time
     bound_share: float | None = None
-    bound_per_pass_us: float | None = None  # median over passes
+    bound_per_pass_us: float | None = None  # median over passes …
+    bound_share_per_pass: float | None = None  # … and of what they reach of it
     roofs: tuple[Roof, ...] = ()  # those with most GPU time first
 
 

@@ -46,6 +46,7 @@ def render_page(report: Report, lang: str, top: int = 20) -> str:
         .render(
             _=str,  # marks texts for extraction; the template translates them into every language
             lang=lang,
+            per_pass=view.is_per_pass(report),
             locales=locales,
             texts=texts,
             title=clean(view.title(report)),

@@ -121,7 +121,7 @@ def _tiles(report: Report, locale: Locale) -> Iterator[Tile]:
             rate=locale.flops_rate(flops.achieved_tflops)
         )
         yield Tile(_("Share of the peak"), locale.percent(flops.peak_share), note)
-    if flops.bound_share is not None:
+    if view.bound_reached(report) is not None:
         yield _bound(report, locale)
     if any(one.tokens_per_second is not None for one in figures):
         yield Tile(_("Tokens per second"), of_passes(lambda one: locale.fixed(one.tokens_per_second, 1)), "")
@@ -143,7 +143,7 @@ def _bound(report: Report, locale: Locale) -> Tile:
     notes = [_("the least that it could take: {bound}").format(bound=locale.duration(bound))]
     if root is not None and root.limited_by is not None:
         notes.append(_("limited by: {limit}").format(limit=locale.message(view.LIMITS[root.limited_by])))
-    return Tile(_("Bound reached"), locale.percent(min(flops.bound_share or 0.0, 1.0)), "; ".join(notes))
+    return Tile(_("Bound reached"), locale.percent(view.bound_reached(report)), "; ".join(notes))
 
 
 def _findings(report: Report, locale: Locale) -> Iterator[FindingText]:

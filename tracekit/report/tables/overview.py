@@ -59,6 +59,7 @@ _OF_THE_TRACE = {
     "flops.bound_per_pass_us": N_("Bound of a pass"),
     "flops.bound_us": N_("Bound of the whole trace"),
     "flops.bound_share": N_("Bound reached"),
+    "flops.bound_share_per_pass": N_("Bound reached by a pass"),
     "time.step_latency_us": N_("Step without the profiler"),
     "time.step_wall_us": N_("Step under the profiler"),
     "flops.matrix_per_step": N_("FLOPs / step"),
