@@ -150,7 +150,7 @@ const startTree = (view, controls) => {
       "tflops",
       80,
       () => "TFLOP/s",
-      () => _("Matrix FLOPs of what launched kernels ÷ GPU time of these"),
+      () => _("Matrix FLOPs of what launched kernels ÷ GPU time, with the modules inside"),
       (i) => numberCell(format.fixed(modules.figure("tflops", i))),
     ),
     measured(
