@@ -38,9 +38,13 @@ const makeChart = (parent, { height, build, label, follows = [], fluid = false, 
   const box = element("div", { class: "chart", style: `height:${size()}px`, role: "img" });
   parent.append(box);
   // ECharts would keep every wheel over a chart that can be zoomed.
-  box.addEventListener("wheel", (event) => {
-    if (!event.ctrlKey && !(takesWheel && document.activeElement === box)) event.stopPropagation();
-  }, { capture: true });
+  box.addEventListener(
+    "wheel",
+    (event) => {
+      if (!event.ctrlKey && !(takesWheel && document.activeElement === box)) event.stopPropagation();
+    },
+    { capture: true },
+  );
   const chart = echarts.init(box, null, { renderer: "canvas" });
   const redraw = () => {
     const wanted = `${size()}px`;
@@ -49,8 +53,12 @@ const makeChart = (parent, { height, build, label, follows = [], fluid = false, 
       chart.resize();
     }
     box.setAttribute("aria-label", label());
-    const base = baseOption(), option = build();
-    chart.setOption({ ...base, ...option, tooltip: { ...base.tooltip, ...option.tooltip } }, { notMerge: true });
+    const base = baseOption(),
+      option = build();
+    chart.setOption(
+      { ...base, ...option, tooltip: { ...base.tooltip, ...option.tooltip } },
+      { notMerge: true },
+    );
   };
   redraw();
   onChange(["language", "theme", "phase", ...follows], redraw);
@@ -65,8 +73,22 @@ const makeChart = (parent, { height, build, label, follows = [], fluid = false, 
 };
 
 /** Draws all charts for paper before printing, and as they were after it. */
-window.addEventListener("beforeprint", () => { isPrinting = true; applyTheme(); charts.forEach(({ chart, redraw }) => { redraw(); chart.resize(); }); });
-window.addEventListener("afterprint", () => { isPrinting = false; applyTheme(); charts.forEach(({ chart, redraw }) => { redraw(); chart.resize(); }); });
+window.addEventListener("beforeprint", () => {
+  isPrinting = true;
+  applyTheme();
+  charts.forEach(({ chart, redraw }) => {
+    redraw();
+    chart.resize();
+  });
+});
+window.addEventListener("afterprint", () => {
+  isPrinting = false;
+  applyTheme();
+  charts.forEach(({ chart, redraw }) => {
+    redraw();
+    chart.resize();
+  });
+});
 
 /** A labelled select in the controls of a view; `options()` are pairs of value and text. */
 const makeSelect = (controls, { label, options, value, onchange, follows = [] }) => {
@@ -84,10 +106,14 @@ const makeSelect = (controls, { label, options, value, onchange, follows = [] })
 };
 
 /** The select that chooses what colours stand for, on all views alike. */
-const makeColourSelect = (controls) => makeSelect(controls, {
-  label: () => _("Colour by"),
-  options: () => [["type", _("type")], ["limit", _("what limits")]],
-  value: () => state.colour,
-  onchange: (value) => change({ colour: value }),
-  follows: ["colour"],
-});
+const makeColourSelect = (controls) =>
+  makeSelect(controls, {
+    label: () => _("Colour by"),
+    options: () => [
+      ["type", _("type")],
+      ["limit", _("what limits")],
+    ],
+    value: () => state.colour,
+    onchange: (value) => change({ colour: value }),
+    follows: ["colour"],
+  });

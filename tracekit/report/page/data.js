@@ -5,7 +5,8 @@ const modules = (() => {
   const children = Array.from({ length: count }, () => []);
   const roots = [];
   for (let i = 0; i < count; i++) (parent[i] == null ? roots : children[parent[i]]).push(i);
-  const paths = new Array(count), elsewhere = new Set(payload.modules.elsewhere);
+  const paths = new Array(count),
+    elsewhere = new Set(payload.modules.elsewhere);
   const path = (i) => {
     if (paths[i] === undefined) {
       const above = parent[i] == null || elsewhere.has(i) ? "" : path(parent[i]);
@@ -26,7 +27,10 @@ const modules = (() => {
   const suffix = payload.per_pass ? "_per_pass_us" : "_us";
   const side = payload.on_gpu ? "gpu" : "cpu";
   return {
-    count, roots, types, figure,
+    count,
+    roots,
+    types,
+    figure,
     parent: (i) => parent[i],
     children: (i) => children[i],
     path,
@@ -62,7 +66,8 @@ const rowsOf = (columns) => {
 
 const timeWord = () => (payload.on_gpu ? _("GPU time") : _("CPU time"));
 /** "per pass (median of 5 passes)" and the like. */
-const basisWord = () => payload.basis[language][payload.phases.length ? state.phase ?? "" : ""] ?? payload.basis[language][""];
+const basisWord = () =>
+  payload.basis[language][payload.phases.length ? (state.phase ?? "") : ""] ?? payload.basis[language][""];
 
 const colours = (() => {
   const { series, grey, limits, parts } = payload.palette;
@@ -77,11 +82,18 @@ const colours = (() => {
   const type = (name) => byType.get(name) ?? grey;
   const limit = (name) => ownOf(limits, name) ?? grey;
   /** Label and colour of what colours stand for, by "type" or "limit". */
-  const legend = (by = state.colour) => (by === "limit"
-    ? [...Object.keys(limits).map((name) => [limitWord(name), limits[name]]), [_("unknown"), grey]]
-    : [...[...byType].map(([name, colour]) => [name, colour]), ...(ranked.length > series.length ? [[_("other types"), grey]] : [])]);
+  const legend = (by = state.colour) =>
+    by === "limit"
+      ? [...Object.keys(limits).map((name) => [limitWord(name), limits[name]]), [_("unknown"), grey]]
+      : [
+          ...[...byType].map(([name, colour]) => [name, colour]),
+          ...(ranked.length > series.length ? [[_("other types"), grey]] : []),
+        ];
   return {
-    grey, type, limit, legend,
+    grey,
+    type,
+    limit,
+    legend,
     part: (name) => ownOf(parts, name) ?? grey,
     /** The colour of a module by what is chosen. */
     of: (i) => (state.colour === "limit" ? limit(modules.figure("limited_by", i)) : type(modules.type(i))),

@@ -6,7 +6,9 @@
  * numbers: layers stay in order. Null stands for all modules, where there is no one root.
  */
 const makeIcicle = (own) => {
-  const order = [...modules.roots], row = new Int32Array(modules.count), width = new Float64Array(modules.count);
+  const order = [...modules.roots],
+    row = new Int32Array(modules.count),
+    width = new Float64Array(modules.count);
   for (let at = 0; at < order.length; at++) {
     for (const child of modules.children(order[at])) {
       row[child] = row[order[at]] + 1;
@@ -14,7 +16,8 @@ const makeIcicle = (own) => {
     }
   }
   for (let at = order.length - 1; at >= 0; at--) {
-    const i = order[at], parent = modules.parent(i);
+    const i = order[at],
+      parent = modules.parent(i);
     width[i] += own(i);
     if (parent != null) width[parent] += width[i];
   }
@@ -23,7 +26,8 @@ const makeIcicle = (own) => {
     const widest = new Map();
     for (const i of found) widest.set(modules.type(i), Math.max(width[i], widest.get(modules.type(i)) ?? 0));
     const rank = (i) => (2 * width[i] > widest.get(modules.type(i)) ? widest.get(modules.type(i)) : width[i]);
-    return found.filter((i) => width[i] > 0)
+    return found
+      .filter((i) => width[i] > 0)
       .sort((a, b) => rank(b) - rank(a) || byNumber.compare(modules.label(a), modules.label(b)) || a - b);
   };
   const roots = inOrder(modules.roots);
@@ -31,7 +35,8 @@ const makeIcicle = (own) => {
   const rowOf = (i) => (i == null ? 0 : row[i] + (top == null ? 1 : 0));
   const inside = once((i) => (i === "" ? roots : inOrder(modules.children(i))));
   return {
-    top, row: rowOf,
+    top,
+    row: rowOf,
     rows: order.reduce((most, i) => (width[i] > 0 ? Math.max(most, rowOf(i) + 1) : most), 0),
     width: (i) => (i == null ? roots.reduce((sum, root) => sum + width[root], 0) : width[i]),
     inside: (i) => inside(i ?? ""),
@@ -45,7 +50,9 @@ const makeIcicle = (own) => {
  * { module, row, x, width } with x and width in px; those too narrow to be seen are one, { parent, first, count, … }.
  */
 const layOutIcicle = (icicle, { module, first }, room) => {
-  const NARROWEST = .5, REST = 40, cells = [];
+  const NARROWEST = 0.5,
+    REST = 40,
+    cells = [];
   const rest = (parent, from, row, x, width) =>
     cells.push({ parent, first: from, count: icicle.inside(parent).length - from, row, x, width });
   const parts = (parent, from, end, row, x, scale) => {
@@ -65,8 +72,10 @@ const layOutIcicle = (icicle, { module, first }, room) => {
   };
   // What is around is as wide as all that is shown.
   for (const i of icicle.chain(module)) cells.push({ module: i, row: icicle.row(i), x: 0, width: room });
-  const found = icicle.inside(module), row = icicle.row(module) + 1;
-  let end = found.length, whole = icicle.width(module);
+  const found = icicle.inside(module),
+    row = icicle.row(module) + 1;
+  let end = found.length,
+    whole = icicle.width(module);
   if (first != null) {
     // As many as can be seen well, and a cell for what is still left, the width of which says nothing.
     whole = 0;
@@ -83,77 +92,155 @@ const layOutIcicle = (icicle, { module, first }, room) => {
 };
 
 const startFlame = (view, controls) => {
-  const ROW = 22, MOST_ROWS = 16;
+  const ROW = 22,
+    MOST_ROWS = 16;
   let side = "forward"; // or "backward", "both"
-  let icicle, zoom, cells = [];
+  let icicle,
+    zoom,
+    cells = [];
   const readTimes = () => {
-    icicle = makeIcicle((i) => (side === "backward" ? 0 : modules.selfTime(i) ?? 0)
-      + (side === "forward" ? 0 : modules.backwardSelfTime(i) ?? 0));
+    icicle = makeIcicle(
+      (i) =>
+        (side === "backward" ? 0 : (modules.selfTime(i) ?? 0)) +
+        (side === "forward" ? 0 : (modules.backwardSelfTime(i) ?? 0)),
+    );
     if (zoom?.module == null || !icicle.width(zoom.module)) zoom = { module: icicle.top, first: null };
   };
   readTimes();
 
   const nameOf = (i) => (i == null ? _("all modules") : modules.label(i));
-  const timeOf = (i) => [...(side === "backward" ? [] : [modules.time(i)]), ...(side === "forward" ? [] : [modules.backwardTime(i)])]
-    .map(format.duration).join(" + ");
+  const timeOf = (i) =>
+    [
+      ...(side === "backward" ? [] : [modules.time(i)]),
+      ...(side === "forward" ? [] : [modules.backwardTime(i)]),
+    ]
+      .map(format.duration)
+      .join(" + ");
   const moreText = (count) => ngettext("{n} more", "{n} more", count);
   const rowHeight = () => ROW * Math.min(1, MOST_ROWS / icicle.rows);
-  const frame = ({ row, x, width }) => ({ x, y: row * rowHeight(), width: Math.max(1, width - 1), height: rowHeight() - 1 });
+  const frame = ({ row, x, width }) => ({
+    x,
+    y: row * rowHeight(),
+    width: Math.max(1, width - 1),
+    height: rowHeight() - 1,
+  });
   const cellOf = (i) => cells.find((cell) => cell.module === i);
 
   const renderItem = (_params, api) => {
     cells = layOutIcicle(icicle, zoom, api.getWidth());
-    const rectangles = makeRectangles(), labels = [];
+    const rectangles = makeRectangles(),
+      labels = [];
     const styleOf = once((colour) => ({ fill: colour }));
-    const text = cssColour("--text"), hatch = { fill: hatchedFill(colours.grey, "/") }, all = { fill: cssColour("--line") };
+    const text = cssColour("--text"),
+      hatch = { fill: hatchedFill(colours.grey, "/") },
+      all = { fill: cssColour("--line") };
     for (const cell of cells) {
-      const shape = frame(cell), isModule = cell.module != null, colour = isModule ? colours.of(cell.module) : null;
+      const shape = frame(cell),
+        isModule = cell.module != null,
+        colour = isModule ? colours.of(cell.module) : null;
       rectangles.add(isModule ? styleOf(colour) : cell.count ? hatch : all, shape);
-      labels.push(cell.count ? labelIn(moreText(cell.count), { fill: text, halo: cssColour("--card"), whole: true }, shape)
-        : labelIn(nameOf(cell.module), { fill: isModule ? readable(colour) : text }, shape));
+      labels.push(
+        cell.count
+          ? labelIn(moreText(cell.count), { fill: text, halo: cssColour("--card"), whole: true }, shape)
+          : labelIn(nameOf(cell.module), { fill: isModule ? readable(colour) : text }, shape),
+      );
     }
     const chosen = state.selected == null ? null : cellOf(state.selected);
-    const marks = [["--card", 5], ["--text", 2.5]].map(([colour, lineWidth]) => chosen && {
-      type: "rect", silent: true, z2: 3, shape: frame(chosen), style: { fill: "none", stroke: cssColour(colour), lineWidth },
-    });
+    const marks = [
+      ["--card", 5],
+      ["--text", 2.5],
+    ].map(
+      ([colour, lineWidth]) =>
+        chosen && {
+          type: "rect",
+          silent: true,
+          z2: 3,
+          shape: frame(chosen),
+          style: { fill: "none", stroke: cssColour(colour), lineWidth },
+        },
+    );
     // Answers the pointer; the rest is silent.
-    const ground = { type: "rect", shape: { x: 0, y: 0, width: api.getWidth(), height: api.getHeight() }, style: { fill: "transparent" } };
-    return { type: "group", emphasisDisabled: true, children: [ground, ...rectangles.shapes(), ...labels, ...marks].filter((one) => one) };
+    const ground = {
+      type: "rect",
+      shape: { x: 0, y: 0, width: api.getWidth(), height: api.getHeight() },
+      style: { fill: "transparent" },
+    };
+    return {
+      type: "group",
+      emphasisDisabled: true,
+      children: [ground, ...rectangles.shapes(), ...labels, ...marks].filter((one) => one),
+    };
   };
 
   const hintOf = (cell) => {
     if (!cell) return "";
     if (cell.count) {
-      return hint(moreText(cell.count), [[_("Inside"), elide(nameOf(cell.parent), 200)], [_("too narrow to be drawn"), _("a click shows them")]]);
+      return hint(moreText(cell.count), [
+        [_("Inside"), elide(nameOf(cell.parent), 200)],
+        [_("too narrow to be drawn"), _("a click shows them")],
+      ]);
     }
     if (cell.module == null) return hint(nameOf(null), []);
     // A module that several others call stands in the first of them, with all its time.
-    const width = icicle.width(cell.module), isWider = side === "forward" && width > 1.1 * (modules.time(cell.module) ?? 0);
-    return moduleHint(cell.module, isWider ? [[_("Width, with calls of what is inside from elsewhere"), format.duration(width)]] : []);
+    const width = icicle.width(cell.module),
+      isWider = side === "forward" && width > 1.1 * (modules.time(cell.module) ?? 0);
+    return moduleHint(
+      cell.module,
+      isWider ? [[_("Width, with calls of what is inside from elsewhere"), format.duration(width)]] : [],
+    );
   };
 
   const crumbs = element("p", { class: "crumbs", id: "flame-crumbs" });
   const note = element("p", { class: "note", id: "flame-note" });
   const write = () => {
     const chain = icicle.chain(zoom.module);
-    const shown = chain.map((i) => (i === zoom.module && zoom.first == null
-      ? element("b", {}, nameCell(nameOf(i), 60))
-      : element("button", { type: "button", class: "link", onclick: () => zoomTo(i) }, nameCell(nameOf(i), 40))));
+    const shown = chain.map((i) =>
+      i === zoom.module && zoom.first == null
+        ? element("b", {}, nameCell(nameOf(i), 60))
+        : element(
+            "button",
+            { type: "button", class: "link", onclick: () => zoomTo(i) },
+            nameCell(nameOf(i), 40),
+          ),
+    );
     const isWhole = chain.length < 2 && zoom.first == null;
-    const back = element("button", { type: "button", id: "flame-out", onclick: zoomOut, disabled: isWhole }, `↑ ${_("Zoom out")}`);
+    const back = element(
+      "button",
+      { type: "button", id: "flame-out", onclick: zoomOut, disabled: isWhole },
+      `↑ ${_("Zoom out")}`,
+    );
     const rest = zoom.first == null ? null : moreText(icicle.inside(zoom.module).length - zoom.first);
-    crumbs.replaceChildren(back, " ", ...shown.flatMap((one, k) => (k ? [" › ", one] : [one])), ...(rest ? [" › ", element("b", {}, rest)] : []),
-      ...(zoom.module == null ? [] : [element("span", { class: "muted" }, ` ${timeOf(zoom.module)}`)]));
-    const isEmpty = !icicle.rows, isUndrawn = state.selected != null && !icicle.width(state.selected);
+    crumbs.replaceChildren(
+      back,
+      " ",
+      ...shown.flatMap((one, k) => (k ? [" › ", one] : [one])),
+      ...(rest ? [" › ", element("b", {}, rest)] : []),
+      ...(zoom.module == null ? [] : [element("span", { class: "muted" }, ` ${timeOf(zoom.module)}`)]),
+    );
+    const isEmpty = !icicle.rows,
+      isUndrawn = state.selected != null && !icicle.width(state.selected);
     made.box.hidden = crumbs.hidden = isEmpty;
     const basis = `${timeWord()}, ${payload.per_pass ? basisWord() : _("over the whole trace")}.`;
-    note.textContent = isEmpty ? _("Nothing to draw: no module has time of this kind.")
-      : [basis,
-        _("Arrow keys walk through the chart, Enter zooms in, Backspace and a click on what is above zoom out, a double click shows the whole model."),
-        isUndrawn ? fill(_("{module} takes no time here."), { module: elide(nameOf(state.selected), 60) }) : ""].filter((one) => one).join(" ");
+    note.textContent = isEmpty
+      ? _("Nothing to draw: no module has time of this kind.")
+      : [
+          basis,
+          _(
+            "Arrow keys walk through the chart, Enter zooms in, Backspace and a click on what is above zoom out, a double click shows the whole model.",
+          ),
+          isUndrawn
+            ? fill(_("{module} takes no time here."), { module: elide(nameOf(state.selected), 60) })
+            : "",
+        ]
+          .filter((one) => one)
+          .join(" ");
   };
 
-  const redraw = () => { pointer.forget(); made.redraw(); write(); };
+  const redraw = () => {
+    pointer.forget();
+    made.redraw();
+    write();
+  };
   const zoomTo = (module, first = null) => {
     zoom = { module, first };
     redraw();
@@ -179,17 +266,30 @@ const startFlame = (view, controls) => {
   };
 
   onChange(["phase"], readTimes);
-  onChange(["selected"], () => { if (state.selected != null && selectedFrom !== "flame") reveal(state.selected); });
+  onChange(["selected"], () => {
+    if (state.selected != null && selectedFrom !== "flame") reveal(state.selected);
+  });
   if (payload.has_backward) {
     makeSelect(controls, {
       label: () => _("Time of"),
-      options: () => [["forward", _("the forward")], ["backward", _("the backward")], ["both", _("both")]],
+      options: () => [
+        ["forward", _("the forward")],
+        ["backward", _("the backward")],
+        ["both", _("both")],
+      ],
       value: () => side,
-      onchange: (value) => { side = value; readTimes(); redraw(); },
+      onchange: (value) => {
+        side = value;
+        readTimes();
+        redraw();
+      },
     }).id = "flame-side";
   }
   makeColourSelect(controls);
-  makeLegend(view, () => [...colourEntries(), [_("too narrow to be drawn"), hatchedBackground(colours.grey, "/")]]);
+  makeLegend(view, () => [
+    ...colourEntries(),
+    [_("too narrow to be drawn"), hatchedBackground(colours.grey, "/")],
+  ]);
   view.append(crumbs);
   const made = makeChart(view, {
     height: () => icicle.rows * rowHeight(),
@@ -206,25 +306,40 @@ const startFlame = (view, controls) => {
   made.box.setAttribute("role", "application");
   made.box.setAttribute("aria-describedby", "flame-note");
   const pointer = followPointer(made, {
-    find: (x, y) => cells.find((cell) => cell.row === Math.floor(y / rowHeight()) && x >= cell.x && x < cell.x + Math.max(1, cell.width)) ?? null,
-    choose, frame,
+    find: (x, y) =>
+      cells.find(
+        (cell) =>
+          cell.row === Math.floor(y / rowHeight()) && x >= cell.x && x < cell.x + Math.max(1, cell.width),
+      ) ?? null,
+    choose,
+    frame,
   });
   made.chart.getZr().on("dblclick", () => zoomTo(icicle.top));
-  onChange(["language", "phase", "selected"], () => { pointer.forget(); write(); });
+  onChange(["language", "phase", "selected"], () => {
+    pointer.forget();
+    write();
+  });
   write();
 
   /** The cell that an arrow leads to from `from`, past those that stand for several. */
   const neighbour = (key, from) => {
     const inRow = (row) => cells.filter((cell) => !cell.count && cell.row === row);
-    if (key === "ArrowUp") return inRow(from.row - 1).find((cell) => cell.x <= from.x + from.width / 2 && cell.x + cell.width > from.x + from.width / 2);
-    if (key === "ArrowDown") return inRow(from.row + 1).find((cell) => cell.x >= from.x - .01 && cell.x < from.x + from.width);
-    const row = inRow(from.row), at = row.indexOf(from);
+    if (key === "ArrowUp")
+      return inRow(from.row - 1).find(
+        (cell) => cell.x <= from.x + from.width / 2 && cell.x + cell.width > from.x + from.width / 2,
+      );
+    if (key === "ArrowDown")
+      return inRow(from.row + 1).find((cell) => cell.x >= from.x - 0.01 && cell.x < from.x + from.width);
+    const row = inRow(from.row),
+      at = row.indexOf(from);
     return row[key === "ArrowLeft" ? at - 1 : at + 1];
   };
   made.box.addEventListener("keydown", (event) => {
     const here = (state.selected != null && cellOf(state.selected)) || cellOf(zoom.module);
     const actions = {
-      Enter: () => { if (here.module != null) choose(here); },
+      Enter: () => {
+        if (here.module != null) choose(here);
+      },
       Backspace: zoomOut,
       Home: () => zoomTo(icicle.top),
     };

@@ -6,9 +6,15 @@ const numberFormats = new Map();
 const numberFormat = (digits) => {
   const key = `${language} ${digits}`;
   if (!numberFormats.has(key)) {
-    numberFormats.set(key, new Intl.NumberFormat(language, {
-      minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: "always", roundingMode: "halfEven",
-    }));
+    numberFormats.set(
+      key,
+      new Intl.NumberFormat(language, {
+        minimumFractionDigits: digits,
+        maximumFractionDigits: digits,
+        useGrouping: "always",
+        roundingMode: "halfEven",
+      }),
+    );
   }
   return numberFormats.get(key);
 };
@@ -20,7 +26,9 @@ const isKnown = (value) => value != null && Number.isFinite(value);
 /** What nobody reads digit by digit. */
 const isHuge = (value) => Math.abs(value) >= 1e21;
 const huge = (value) => {
-  const decimal = numberFormat(1).formatToParts(0.5).find(({ type }) => type === "decimal").value;
+  const decimal = numberFormat(1)
+    .formatToParts(0.5)
+    .find(({ type }) => type === "decimal").value;
   return String(Number(value.toPrecision(3))).replace(".", decimal);
 };
 
@@ -59,7 +67,13 @@ const format = {
   /** A number with a decimal prefix: `913.98 GFLOPs`. */
   scaled: (value, unit) => {
     if (!isKnown(value)) return DASH;
-    for (const [scale, prefix] of [[1e15, "P"], [1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
+    for (const [scale, prefix] of [
+      [1e15, "P"],
+      [1e12, "T"],
+      [1e9, "G"],
+      [1e6, "M"],
+      [1e3, "k"],
+    ]) {
       if (Math.abs(value) >= scale) {
         const number = value / scale;
         return `${format.fixed(number, Math.abs(number) >= 100 ? 2 : 3)} ${prefix}${unit}`;
@@ -82,7 +96,9 @@ const format = {
     let power = 0;
     while (power + 1 < units.length && Math.abs(value) >= 1000 ** (power + 1)) power++;
     const number = value / 1000 ** power;
-    return power ? `${format.fixed(number, Math.abs(number) >= 100 ? 2 : 3)} ${units[power]}` : `${format.count(value)} ${units[0]}`;
+    return power
+      ? `${format.fixed(number, Math.abs(number) >= 100 ? 2 : 3)} ${units[power]}`
+      : `${format.count(value)} ${units[0]}`;
   },
 
   percent: (share, digits = 1) => {
@@ -95,6 +111,8 @@ const format = {
   share: (share) => {
     if (!isKnown(share)) return DASH;
     const shown = Math.round(share * 1000);
-    return share > 0 && !shown ? `${format.lessThan(1)}${percentSign()}` : `${shown ? numberFormat(1).format(shown / 10) : "0"}${percentSign()}`;
+    return share > 0 && !shown
+      ? `${format.lessThan(1)}${percentSign()}`
+      : `${shown ? numberFormat(1).format(shown / 10) : "0"}${percentSign()}`;
   },
 };

@@ -12,72 +12,98 @@ const PRINTED_WIDTH = 0.62; // of a column on the screen: letters are smaller on
  * What draws the rows for Tabulator: those of `grid.order` that are in sight, and no others. Tabulator's own guesses
  * heights and keeps the cells of rows that left; here places are exact and what is drawn is never out of date.
  */
-const rowsInSight = (grid) => class {
-  constructor(table) {
-    this.table = table;
-    this.holder = table.rowManager.element;
-    this.body = table.rowManager.tableElement;
-    this.verticalFillMode = "fill";
-    this.drawn = new Set();
-    grid.renderer = this;
-  }
+const rowsInSight = (grid) =>
+  class {
+    constructor(table) {
+      this.table = table;
+      this.holder = table.rowManager.element;
+      this.body = table.rowManager.tableElement;
+      this.verticalFillMode = "fill";
+      this.drawn = new Set();
+      grid.renderer = this;
+    }
 
-  rowOf(row) { return this.table.rowManager.rows[row]; }
+    rowOf(row) {
+      return this.table.rowManager.rows[row];
+    }
 
-  /** The element of a row, or null where it is not drawn. */
-  elementOf(row) { return this.drawn.has(row) ? this.rowOf(row).getElement() : null; }
+    /** The element of a row, or null where it is not drawn. */
+    elementOf(row) {
+      return this.drawn.has(row) ? this.rowOf(row).getElement() : null;
+    }
 
-  drop(row) {
-    const found = this.rowOf(row);
-    found.getElement().remove();
-    found.deleteCells();
-    found.deinitialize();
-    this.drawn.delete(row);
-  }
+    drop(row) {
+      const found = this.rowOf(row);
+      found.getElement().remove();
+      found.deleteCells();
+      found.deinitialize();
+      this.drawn.delete(row);
+    }
 
-  draw() {
-    const { holder, body, drawn } = this, count = grid.order.length, height = holder.clientHeight;
-    const top = Math.min(holder.scrollTop, Math.max(0, count * ROW_HEIGHT - height));
-    const first = Math.max(0, Math.floor(top / ROW_HEIGHT) - ROWS_AROUND);
-    const last = Math.min(count, Math.ceil((top + height) / ROW_HEIGHT) + ROWS_AROUND);
-    const wanted = grid.order.slice(first, last);
-    const stays = new Set(wanted);
-    for (const row of [...drawn]) if (!stays.has(row)) this.drop(row);
-    let next = body.firstChild;
-    wanted.forEach((row, k) => {
-      const found = this.rowOf(row), box = found.getElement();
-      if (!drawn.has(row)) {
-        drawn.add(row);
-        found.initialize(false, true);
-      }
-      if (box === next) next = next.nextSibling;
-      else body.insertBefore(box, next);
-      grid.mark(box, row, first + k);
-    });
-    body.style.paddingTop = `${first * ROW_HEIGHT}px`;
-    body.style.paddingBottom = `${(count - last) * ROW_HEIGHT}px`;
-  }
+    draw() {
+      const { holder, body, drawn } = this,
+        count = grid.order.length,
+        height = holder.clientHeight;
+      const top = Math.min(holder.scrollTop, Math.max(0, count * ROW_HEIGHT - height));
+      const first = Math.max(0, Math.floor(top / ROW_HEIGHT) - ROWS_AROUND);
+      const last = Math.min(count, Math.ceil((top + height) / ROW_HEIGHT) + ROWS_AROUND);
+      const wanted = grid.order.slice(first, last);
+      const stays = new Set(wanted);
+      for (const row of [...drawn]) if (!stays.has(row)) this.drop(row);
+      let next = body.firstChild;
+      wanted.forEach((row, k) => {
+        const found = this.rowOf(row),
+          box = found.getElement();
+        if (!drawn.has(row)) {
+          drawn.add(row);
+          found.initialize(false, true);
+        }
+        if (box === next) next = next.nextSibling;
+        else body.insertBefore(box, next);
+        grid.mark(box, row, first + k);
+      });
+      body.style.paddingTop = `${first * ROW_HEIGHT}px`;
+      body.style.paddingBottom = `${(count - last) * ROW_HEIGHT}px`;
+    }
 
-  // What Tabulator asks for.
-  initialize() {}
-  resize() {}
-  clear() { this.clearRows(); }
-  clearRows() { for (const row of [...this.drawn]) this.drop(row); }
-  renderRows() { grid.draw(); }
-  rerenderRows(callback) { callback?.(); grid.draw(); }
-  render() { grid.draw(); }
-  rerender() { grid.draw(); }
-  scrollRows() { grid.draw(); }
-  scrollColumns() {}
-  visibleRows() { return [...this.drawn].map((row) => this.rowOf(row)); }
-};
+    // What Tabulator asks for.
+    initialize() {}
+    resize() {}
+    clear() {
+      this.clearRows();
+    }
+    clearRows() {
+      for (const row of [...this.drawn]) this.drop(row);
+    }
+    renderRows() {
+      grid.draw();
+    }
+    rerenderRows(callback) {
+      callback?.();
+      grid.draw();
+    }
+    render() {
+      grid.draw();
+    }
+    rerender() {
+      grid.draw();
+    }
+    scrollRows() {
+      grid.draw();
+    }
+    scrollColumns() {}
+    visibleRows() {
+      return [...this.drawn].map((row) => this.rowOf(row));
+    }
+  };
 
 /** Compares rows by the values of a column, unknown ones last, equal ones as the report has them. */
 const comparator = (column, count, descending) => {
   const values = Array.from({ length: count }, (_unused, row) => column.value(row));
   const collator = new Intl.Collator(language, { numeric: true });
   return (a, b) => {
-    const x = values[a], y = values[b];
+    const x = values[a],
+      y = values[b];
     if (x == null || y == null) return (x == null) - (y == null) || a - b;
     const found = typeof x === "string" ? collator.compare(x, y) : x - y;
     return (descending ? -found : found) || a - b;
@@ -93,12 +119,17 @@ const comparator = (column, count, descending) => {
  * `press(event, row)` for other keys and says whether it used them. Returns the grid:
  * { order, sort, compare(), arrange(), show(row), … }, as commented below.
  */
-const makeGrid = (parent, { id, role = "grid", label, count, columns, sort, arrange, mark, choose, press, }) => {
+const makeGrid = (
+  parent,
+  { id, role = "grid", label, count, columns, sort, arrange, mark, choose, press },
+) => {
   const grid = { order: [], active: null, sort, columns, renderer: null };
   const byId = new Map(columns.map((column) => [column.id, column]));
   const buttons = new Map();
   const place = new Int32Array(count).fill(-1); // of a row in `grid.order`
-  let isBuilt = false, hasFocus = false, isDrawing = false;
+  let isBuilt = false,
+    hasFocus = false,
+    isDrawing = false;
 
   const box = element("div", { id, class: "grid" });
   parent.append(box);
@@ -129,7 +160,10 @@ const makeGrid = (parent, { id, role = "grid", label, count, columns, sort, arra
       arrow.textContent = isSorted ? (grid.sort.descending ? "▾" : "▴") : "";
       buttons.get(column.id).title = column.hint?.() ?? "";
       const head = buttons.get(column.id).closest(".tabulator-col");
-      head?.setAttribute("aria-sort", isSorted ? (grid.sort.descending ? "descending" : "ascending") : "none");
+      head?.setAttribute(
+        "aria-sort",
+        isSorted ? (grid.sort.descending ? "descending" : "ascending") : "none",
+      );
     }
   };
   /** Sorts by a column; again: the other way round; once more: as at first. */
@@ -143,8 +177,15 @@ const makeGrid = (parent, { id, role = "grid", label, count, columns, sort, arra
     grid.draw();
   };
   for (const column of columns) {
-    buttons.set(column.id, element("button", { type: "button", class: "sort", onclick: () => sortNext(column) },
-      element("span"), element("span", { class: "arrow", "aria-hidden": "true" })));
+    buttons.set(
+      column.id,
+      element(
+        "button",
+        { type: "button", class: "sort", onclick: () => sortNext(column) },
+        element("span"),
+        element("span", { class: "arrow", "aria-hidden": "true" }),
+      ),
+    );
   }
 
   /** The order of rows by the chosen column, for `Array.sort`. */
@@ -155,7 +196,9 @@ const makeGrid = (parent, { id, role = "grid", label, count, columns, sort, arra
     const before = anchor == null ? -1 : place[anchor];
     place.fill(-1);
     grid.order = arrange();
-    grid.order.forEach((row, k) => { place[row] = k; });
+    grid.order.forEach((row, k) => {
+      place[row] = k;
+    });
     if (grid.active == null || place[grid.active] < 0) grid.active = grid.order[0] ?? null;
     if (!isBuilt) return;
     box.setAttribute("aria-rowcount", grid.order.length + 1);
@@ -196,15 +239,19 @@ const makeGrid = (parent, { id, role = "grid", label, count, columns, sort, arra
   };
   /** Draws the marks of the rows in sight anew. */
   grid.remark = () => {
-    if (isBuilt) for (const row of grid.renderer.drawn) grid.mark(grid.renderer.elementOf(row), row, place[row]);
+    if (isBuilt)
+      for (const row of grid.renderer.drawn) grid.mark(grid.renderer.elementOf(row), row, place[row]);
   };
   /** Makes a row the active one and brings it in sight, inside the table only; into its middle if it was far away. */
   grid.show = (row) => {
     if (place[row] < 0) return;
     grid.active = row;
     if (!isBuilt) return;
-    const { holder } = grid, top = place[row] * ROW_HEIGHT, height = holder.clientHeight;
-    const over = holder.scrollTop - top, under = top + ROW_HEIGHT - holder.scrollTop - height;
+    const { holder } = grid,
+      top = place[row] * ROW_HEIGHT,
+      height = holder.clientHeight;
+    const over = holder.scrollTop - top,
+      under = top + ROW_HEIGHT - holder.scrollTop - height;
     if (Math.max(over, under) > 3 * ROW_HEIGHT) holder.scrollTop = top - (height - ROW_HEIGHT) / 2;
     else if (over > 0) holder.scrollTop -= over;
     else if (under > 0) holder.scrollTop += under;
@@ -217,14 +264,25 @@ const makeGrid = (parent, { id, role = "grid", label, count, columns, sort, arra
   };
 
   const moves = {
-    ArrowUp: (at) => at - 1, ArrowDown: (at) => at + 1, Home: () => 0, End: () => grid.order.length - 1,
+    ArrowUp: (at) => at - 1,
+    ArrowDown: (at) => at + 1,
+    Home: () => 0,
+    End: () => grid.order.length - 1,
     PageUp: (at) => at - Math.floor(grid.holder.clientHeight / ROW_HEIGHT) + 1,
     PageDown: (at) => at + Math.floor(grid.holder.clientHeight / ROW_HEIGHT) - 1,
   };
   box.addEventListener("keydown", (event) => {
-    if (grid.active == null || event.ctrlKey || event.altKey || event.metaKey || event.target.closest("button")) return;
+    if (
+      grid.active == null ||
+      event.ctrlKey ||
+      event.altKey ||
+      event.metaKey ||
+      event.target.closest("button")
+    )
+      return;
     const at = place[grid.active];
-    if (event.key in moves) grid.focus(grid.order[Math.max(0, Math.min(grid.order.length - 1, moves[event.key](at)))]);
+    if (event.key in moves)
+      grid.focus(grid.order[Math.max(0, Math.min(grid.order.length - 1, moves[event.key](at)))]);
     else if (event.key === "Enter" || event.key === " ") choose?.(grid.active, event);
     else if (!press?.(event, grid.active)) return;
     event.preventDefault();
@@ -242,7 +300,9 @@ const makeGrid = (parent, { id, role = "grid", label, count, columns, sort, arra
     }
     hasFocus = event.target === grid.holder || event.target.classList.contains("tabulator-row");
   });
-  box.addEventListener("focusout", () => { if (!isDrawing) hasFocus = false; });
+  box.addEventListener("focusout", () => {
+    if (!isDrawing) hasFocus = false;
+  });
 
   const fit = () => {
     for (const column of columns) {
@@ -271,15 +331,47 @@ const makeGrid = (parent, { id, role = "grid", label, count, columns, sort, arra
     const shown = columns.filter((column) => !column.hidden?.());
     const kind = (column) => (column.text ? "text" : "number");
     const rest = grid.order.length - ROWS_PRINTED;
-    printed = element("table", { class: "printed" },
+    printed = element(
+      "table",
+      { class: "printed" },
       rest > 0 ? element("caption", {}, ngettext("and {n} more row", "and {n} more rows", rest)) : null,
-      element("thead", {}, element("tr", {}, ...shown.map((column) => element("th", {
-        class: kind(column), style: column.width ? `width:${column.width * PRINTED_WIDTH}px` : null,
-      }, column.title())))),
-      element("tbody", {}, ...grid.order.slice(0, ROWS_PRINTED).map((row) =>
-        element("tr", {}, ...shown.map((column) => element("td", { class: kind(column) }, column.cell(row)))))));
+      element(
+        "thead",
+        {},
+        element(
+          "tr",
+          {},
+          ...shown.map((column) =>
+            element(
+              "th",
+              {
+                class: kind(column),
+                style: column.width ? `width:${column.width * PRINTED_WIDTH}px` : null,
+              },
+              column.title(),
+            ),
+          ),
+        ),
+      ),
+      element(
+        "tbody",
+        {},
+        ...grid.order
+          .slice(0, ROWS_PRINTED)
+          .map((row) =>
+            element(
+              "tr",
+              {},
+              ...shown.map((column) => element("td", { class: kind(column) }, column.cell(row))),
+            ),
+          ),
+      ),
+    );
     box.after(printed);
   });
-  window.addEventListener("afterprint", () => { printed?.remove(); printed = null; });
+  window.addEventListener("afterprint", () => {
+    printed?.remove();
+    printed = null;
+  });
   return grid;
 };

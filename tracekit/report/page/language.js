@@ -18,7 +18,9 @@ const ngettext = (singular, plural, n) => {
   const category = new Intl.PluralRules(language).select(n);
   const text = Array.isArray(forms)
     ? forms[Math.min(order.indexOf(category), forms.length - 1)]
-    : n === 1 ? singular : plural;
+    : n === 1
+      ? singular
+      : plural;
   return fill(text, { n: format.count(n) });
 };
 
@@ -30,5 +32,5 @@ const fill = (template, values) =>
 const ownOf = (table, name) => (Object.hasOwn(table, name) ? table[name] : undefined);
 
 /** A word of a closed list: what limits, or a part of a block. */
-const limitWord = (name) => (name == null ? DASH : ownOf(payload.limits[language], name) ?? name);
+const limitWord = (name) => (name == null ? DASH : (ownOf(payload.limits[language], name) ?? name));
 const partWord = (name) => ownOf(payload.parts[language], name) ?? name;

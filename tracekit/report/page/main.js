@@ -23,14 +23,21 @@ const startSwitches = () => {
   }
   makeSelect(switches, {
     label: () => _("Theme"),
-    options: () => [["auto", _("as the system")], ["light", _("light")], ["dark", _("dark")]],
+    options: () => [
+      ["auto", _("as the system")],
+      ["light", _("light")],
+      ["dark", _("dark")],
+    ],
     value: () => state.theme,
     onchange: (value) => change({ theme: value }),
   }).id = "theme-switch";
   makeSelect(switches, {
     label: () => _("Language"),
     // Each language by its own name: who cannot read the page must find it.
-    options: () => [["en", "English"], ["ru", "Русский"]],
+    options: () => [
+      ["en", "English"],
+      ["ru", "Русский"],
+    ],
     value: () => state.language,
     onchange: (value) => change({ language: value }),
   }).id = "language-switch";
@@ -50,7 +57,9 @@ const startContents = () => {
 // Before anything that is drawn: charts take their colours from the style sheet.
 applyTheme();
 onChange(["theme"], applyTheme);
-onChange(["language"], () => { document.documentElement.lang = language; });
+onChange(["language"], () => {
+  document.documentElement.lang = language;
+});
 darkSystem.addEventListener("change", () => {
   if (state.theme !== "auto") return;
   state.theme = null; // so that it changes

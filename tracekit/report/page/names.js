@@ -9,13 +9,16 @@ const elide = (text, width) => {
 };
 
 /** `text` as HTML that shows it literally. */
-const escapeHtml = (text) =>
-  String(text).replace(/[&<>"'`]/g, (c) => `&#${c.charCodeAt(0)};`);
+const escapeHtml = (text) => String(text).replace(/[&<>"'`]/g, (c) => `&#${c.charCodeAt(0)};`);
 
 /** The HTML of a hint: a title, and lines of label and value; all is escaped. */
 const hint = (title, lines) => {
-  const rows = lines.filter((line) => line).map(([label, value]) =>
-    `<tr><td style="color:var(--muted);padding-right:1em;min-width:8rem;overflow-wrap:normal;vertical-align:top">${escapeHtml(label)}</td><td style="text-align:right"><bdi>${escapeHtml(value)}</bdi></td></tr>`);
+  const rows = lines
+    .filter((line) => line)
+    .map(
+      ([label, value]) =>
+        `<tr><td style="color:var(--muted);padding-right:1em;min-width:8rem;overflow-wrap:normal;vertical-align:top">${escapeHtml(label)}</td><td style="text-align:right"><bdi>${escapeHtml(value)}</bdi></td></tr>`,
+    );
   return `<div style="max-width:34rem;white-space:normal;overflow-wrap:anywhere"><b><bdi>${escapeHtml(elide(title, 300))}</bdi></b><table style="border-spacing:0">${rows.join("")}</table></div>`;
 };
 

@@ -1,9 +1,21 @@
 // Shapes and data types of an operator's inputs, written shortly. They came as JSON, from a trace: it may be anything.
 
 const DTYPES = {
-  "c10::BFloat16": "bf16", "c10::Half": "fp16", float: "fp32", double: "fp64", long: "int64", "long int": "int64", int: "int32", short: "int16",
-  char: "int8", "signed char": "int8", "unsigned char": "uint8", bool: "bool", "c10::complex<float>": "complex64",
-  "c10::complex<double>": "complex128", TensorList: "list",
+  "c10::BFloat16": "bf16",
+  "c10::Half": "fp16",
+  float: "fp32",
+  double: "fp64",
+  long: "int64",
+  "long int": "int64",
+  int: "int32",
+  short: "int16",
+  char: "int8",
+  "signed char": "int8",
+  "unsigned char": "uint8",
+  bool: "bool",
+  "c10::complex<float>": "complex64",
+  "c10::complex<double>": "complex128",
+  TensorList: "list",
 };
 
 /** The list that `json` writes, or null. */
@@ -26,7 +38,12 @@ const shapesText = (json) => {
     return inside.length ? `(${inside.join(", ")})` : "";
   };
   const shapes = listOf(json);
-  return shapes ? shapes.map(write).filter((text) => text).join(" × ") : json;
+  return shapes
+    ? shapes
+        .map(write)
+        .filter((text) => text)
+        .join(" × ")
+    : json;
 };
 
 /** The types of the tensors among the inputs, each once: `bf16`, `fp32, int64`. */
@@ -34,7 +51,8 @@ const dtypesText = (json) => {
   if (json == null) return "";
   const types = listOf(json);
   if (!types) return json;
-  const found = types.filter((name) => name && name !== "Scalar" && name !== "ScalarList")
+  const found = types
+    .filter((name) => name && name !== "Scalar" && name !== "ScalarList")
     .map((name) => ownOf(DTYPES, name) ?? String(name).replace(/^c10::/, ""));
   return [...new Set(found)].join(", ");
 };

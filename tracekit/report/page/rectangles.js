@@ -1,12 +1,15 @@
 // Rectangles by the ten thousand, as the flame chart and the timeline draw them: few shapes, names inside, a legend.
 
 // One shape of many rectangles: x, y, width and height of one after the other.
-echarts.graphic.registerShape("rectangles", echarts.graphic.extendShape({
-  shape: { edges: [] },
-  buildPath: (path, { edges }) => {
-    for (let i = 0; i < edges.length; i += 4) path.rect(edges[i], edges[i + 1], edges[i + 2], edges[i + 3]);
-  },
-}));
+echarts.graphic.registerShape(
+  "rectangles",
+  echarts.graphic.extendShape({
+    shape: { edges: [] },
+    buildPath: (path, { edges }) => {
+      for (let i = 0; i < edges.length; i += 4) path.rect(edges[i], edges[i + 1], edges[i + 2], edges[i + 3]);
+    },
+  }),
+);
 
 /** Rectangles collected by their style; `shapes()` draws each style at once. Styles are told apart as objects. */
 const makeRectangles = () => {
@@ -17,7 +20,8 @@ const makeRectangles = () => {
       if (!edges) byStyle.set(style, (edges = []));
       edges.push(x, y, width, height);
     },
-    shapes: () => [...byStyle].map(([style, edges]) => ({ type: "rectangles", silent: true, shape: { edges }, style })),
+    shapes: () =>
+      [...byStyle].map(([style, edges]) => ({ type: "rectangles", silent: true, shape: { edges }, style })),
   };
 };
 
@@ -31,7 +35,7 @@ const once = (make) => {
   };
 };
 
-const LABEL_FONT = "12px system-ui, \"Segoe UI\", Roboto, \"DejaVu Sans\", sans-serif";
+const LABEL_FONT = '12px system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif';
 
 /** `text` as far as it fits into `width` px, cut in its middle; "" where next to nothing of it would be left. */
 const fitted = (text, width) => {
@@ -53,7 +57,20 @@ const labelIn = (text, { fill, halo = null, whole = false }, { x, y, width, heig
   const shown = fitted(text, width - 8);
   if (!shown || (whole && shown !== text)) return null;
   const around = halo && { stroke: halo, lineWidth: 3 };
-  return { type: "text", silent: true, z2: 2, style: { text: shown, x: x + 4, y: y + height / 2 + .5, verticalAlign: "middle", font: LABEL_FONT, fill, ...around } };
+  return {
+    type: "text",
+    silent: true,
+    z2: 2,
+    style: {
+      text: shown,
+      x: x + 4,
+      y: y + height / 2 + 0.5,
+      verticalAlign: "middle",
+      font: LABEL_FONT,
+      fill,
+      ...around,
+    },
+  };
 };
 
 /** A picture of `colour` hatched along `lines`: "/", "\\", "x" or "-". */
@@ -62,12 +79,24 @@ const hatched = once((colour, lines) => {
   picture.width = picture.height = 8;
   const pen = picture.getContext("2d");
   pen.fillStyle = pen.strokeStyle = colour;
-  pen.globalAlpha = .3;
+  pen.globalAlpha = 0.3;
   pen.fillRect(0, 0, 8, 8);
   pen.globalAlpha = 1;
   pen.lineWidth = 1.5;
   // Beyond the edges, so that the picture goes on where it is repeated.
-  const strokes = { "/": [[-2, 2, 2, -2], [-2, 10, 10, -2], [6, 10, 10, 6]], "\\": [[6, -2, 10, 2], [-2, -2, 10, 10], [-2, 6, 2, 10]], "-": [[0, 4, 8, 4]] };
+  const strokes = {
+    "/": [
+      [-2, 2, 2, -2],
+      [-2, 10, 10, -2],
+      [6, 10, 10, 6],
+    ],
+    "\\": [
+      [6, -2, 10, 2],
+      [-2, -2, 10, 10],
+      [-2, 6, 2, 10],
+    ],
+    "-": [[0, 4, 8, 4]],
+  };
   for (const [x, y, toX, toY] of strokes[lines] ?? [...strokes["/"], ...strokes["\\"]]) {
     pen.beginPath();
     pen.moveTo(x, y);
@@ -85,8 +114,17 @@ const hatchedBackground = (colour, lines) => `background:url(${hatched(colour, l
 /** A legend in `parent` of pairs of text and style; drawn again when the language, phase or colours change. */
 const makeLegend = (parent, entries) => {
   const list = element("ul", { class: "legend chart-legend" });
-  const draw = () => list.replaceChildren(...entries().map(([text, style]) =>
-    element("li", {}, element("i", { class: "swatch", style }), element("bdi", { title: text }, elide(text, 60)))));
+  const draw = () =>
+    list.replaceChildren(
+      ...entries().map(([text, style]) =>
+        element(
+          "li",
+          {},
+          element("i", { class: "swatch", style }),
+          element("bdi", { title: text }, elide(text, 60)),
+        ),
+      ),
+    );
   draw();
   onChange(["language", "theme", "phase", "colour"], draw);
   parent.append(list);
@@ -101,17 +139,33 @@ const colourEntries = () => colours.legend().map(([text, colour]) => [text, `bac
  */
 const followPointer = ({ chart, box }, { find, choose, frame }) => {
   const canvas = chart.getZr();
-  const outline = new echarts.graphic.Rect({ silent: true, invisible: true, zlevel: 1, style: { fill: "none", lineWidth: 1.5 } });
+  const outline = new echarts.graphic.Rect({
+    silent: true,
+    invisible: true,
+    zlevel: 1,
+    style: { fill: "none", lineWidth: 1.5 },
+  });
   canvas.add(outline);
   let found = null;
   // Before the chart hears of it, which asks for the hint then.
-  box.addEventListener("mousemove", (event) => {
-    const { left, top } = box.getBoundingClientRect();
-    found = find(event.clientX - left, event.clientY - top);
-    outline.attr({ invisible: !found, style: { stroke: cssColour("--text") }, ...(found && { shape: frame(found) }) });
-  }, { capture: true });
+  box.addEventListener(
+    "mousemove",
+    (event) => {
+      const { left, top } = box.getBoundingClientRect();
+      found = find(event.clientX - left, event.clientY - top);
+      outline.attr({
+        invisible: !found,
+        style: { stroke: cssColour("--text") },
+        ...(found && { shape: frame(found) }),
+      });
+    },
+    { capture: true },
+  );
   canvas.on("mousemove", () => canvas.setCursorStyle(found ? "pointer" : "default"));
-  const forget = () => { found = null; outline.attr({ invisible: true }); };
+  const forget = () => {
+    found = null;
+    outline.attr({ invisible: true });
+  };
   canvas.on("globalout", forget);
   canvas.on("click", (event) => {
     const clicked = find(event.offsetX, event.offsetY);

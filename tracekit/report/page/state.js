@@ -32,6 +32,9 @@ const select = (module, from = null) => {
 };
 
 const darkSystem = window.matchMedia("(prefers-color-scheme: dark)");
-const isDark = () => !isPrinting && (state.theme === "dark" || (state.theme === "auto" && darkSystem.matches));
+const isDark = () =>
+  !isPrinting && (state.theme === "dark" || (state.theme === "auto" && darkSystem.matches));
 let isPrinting = false;
-const applyTheme = () => { document.documentElement.dataset.theme = isDark() ? "dark" : "light"; };
+const applyTheme = () => {
+  document.documentElement.dataset.theme = isDark() ? "dark" : "light";
+};

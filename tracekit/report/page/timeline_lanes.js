@@ -1,7 +1,16 @@
 // The lanes of the timeline: what stands where in time, and what of it is seen.
 
 /** Rectangles in time as columns: of `kind` "modules", "events" or "gaps"; `reached` ascends, as `start` does. */
-const makeLane = (kind, more) => ({ kind, ...more, start: [], end: [], module: [], row: [], count: [], reached: [] });
+const makeLane = (kind, more) => ({
+  kind,
+  ...more,
+  start: [],
+  end: [],
+  module: [],
+  row: [],
+  count: [],
+  reached: [],
+});
 
 /** Adds a rectangle for `count` events; `row` is that of the first, or of the gap; `module` is null outside modules. */
 const addToLane = (lane, start, end, module, row, count) => {
@@ -11,7 +20,8 @@ const addToLane = (lane, start, end, module, row, count) => {
 
 /** The first position in `values`, which ascend, whose value is above `limit`. */
 const firstAbove = (values, limit) => {
-  let low = 0, high = values.length;
+  let low = 0,
+    high = values.length;
   while (low < high) {
     const middle = (low + high) >> 1;
     if (values[middle] > limit) high = middle;
@@ -25,31 +35,53 @@ const firstAbove = (values, limit) => {
  * them, and the events; below its streams the gaps of the device. `left`: how many streams have no room.
  */
 const timelineLanes = ({ streams, events, gaps }) => {
-  const MOST_ROWS = 40, MOST_LEVELS = 5, MOST_STREAMS = 24, RARE = .02;
+  const MOST_ROWS = 40,
+    MOST_LEVELS = 5,
+    MOST_STREAMS = 24,
+    RARE = 0.02;
   const busy = new Float64Array(streams.length);
-  events.stream.forEach((stream, at) => { busy[stream] += events.duration_us[at]; });
-  const shown = new Set([...streams.keys()].sort((a, b) => busy[b] - busy[a] || a - b).slice(0, MOST_STREAMS));
+  events.stream.forEach((stream, at) => {
+    busy[stream] += events.duration_us[at];
+  });
+  const shown = new Set(
+    [...streams.keys()].sort((a, b) => busy[b] - busy[a] || a - b).slice(0, MOST_STREAMS),
+  );
   const devices = [...new Set(streams.map((stream) => stream.device))];
 
   // The deepest levels that more than a few events reach. What lies above is folded into the first of them.
-  const chainOf = once(modules.chain), depths = [];
+  const chainOf = once(modules.chain),
+    depths = [];
   for (const module of events.module) {
     if (module != null) depths[chainOf(module).length - 1] = (depths[chainOf(module).length - 1] ?? 0) + 1;
   }
   let last = depths.length - 1;
-  for (let deeper = depths[last]; last > 0 && deeper < RARE * events.module.length; deeper += depths[last] ?? 0) last -= 1;
+  for (
+    let deeper = depths[last];
+    last > 0 && deeper < RARE * events.module.length;
+    deeper += depths[last] ?? 0
+  )
+    last -= 1;
   const room = Math.floor((MOST_ROWS - devices.length - shown.size) / shown.size);
-  const levels = Math.max(0, Math.min(last + 1, MOST_LEVELS, room)), first = last + 1 - levels;
-  const levelsOf = once((module) => Array.from({ length: levels }, (_unused, k) =>
-    chainOf(module)[first + k] ?? (k ? null : chainOf(module).at(-1))));
+  const levels = Math.max(0, Math.min(last + 1, MOST_LEVELS, room)),
+    first = last + 1 - levels;
+  const levelsOf = once((module) =>
+    Array.from(
+      { length: levels },
+      (_unused, k) => chainOf(module)[first + k] ?? (k ? null : chainOf(module).at(-1)),
+    ),
+  );
 
   const ofStream = streams.map(({ device, stream }) => ({
-    modules: Array.from({ length: levels }, (_unused, level) => makeLane("modules", { level, device, stream })),
+    modules: Array.from({ length: levels }, (_unused, level) =>
+      makeLane("modules", { level, device, stream }),
+    ),
     events: makeLane("events", { device, stream }),
   }));
   const inside = new Array(streams.length).fill([]);
   events.start_us.forEach((start, at) => {
-    const stream = events.stream[at], module = events.module[at], end = start + events.duration_us[at];
+    const stream = events.stream[at],
+      module = events.module[at],
+      end = start + events.duration_us[at];
     const found = module == null ? [] : levelsOf(module);
     addToLane(ofStream[stream].events, start, end, module, at, events.count[at]);
     ofStream[stream].modules.forEach((lane, k) => {
@@ -66,10 +98,14 @@ const timelineLanes = ({ streams, events, gaps }) => {
     const lane = ofDevice.get(gap.device);
     if (lane) addToLane(lane, gap.start_us, gap.start_us + gap.duration_us, gap.module, at, 1);
   });
-  const lanes = devices.flatMap((device) => [
-    ...ofStream.filter((one, at) => shown.has(at) && one.events.device === device).flatMap((one) => [...one.modules, one.events]),
-    ofDevice.get(device),
-  ]).filter((lane) => lane.start.length);
+  const lanes = devices
+    .flatMap((device) => [
+      ...ofStream
+        .filter((one, at) => shown.has(at) && one.events.device === device)
+        .flatMap((one) => [...one.modules, one.events]),
+      ofDevice.get(device),
+    ])
+    .filter((lane) => lane.start.length);
   return { lanes, devices: devices.length, left: streams.length - shown.size };
 };
 
@@ -79,7 +115,9 @@ const timelineLanes = ({ streams, events, gaps }) => {
  * `share` is how much of it they fill.
  */
 const eachSeen = (lane, { from, left, right, scale }, weight, draw) => {
-  let pixel = null, heaviest = null, filled = 0;
+  let pixel = null,
+    heaviest = null,
+    filled = 0;
   const flush = () => {
     if (heaviest != null) draw(heaviest, pixel, 1, Math.min(1, filled));
     heaviest = null;
@@ -107,11 +145,20 @@ const eachSeen = (lane, { from, left, right, scale }, weight, draw) => {
 
 /** The position in a lane of what is drawn at `x` px, or null. */
 const laneAt = (lane, { from, left, scale }, x) => {
-  const time = from + (x - left) / scale, near = 1 / scale;
+  const time = from + (x - left) / scale,
+    near = 1 / scale;
   let found = null;
-  for (let at = firstAbove(lane.reached, time - near); at < lane.start.length && lane.start[at] <= time + near; at++) {
+  for (
+    let at = firstAbove(lane.reached, time - near);
+    at < lane.start.length && lane.start[at] <= time + near;
+    at++
+  ) {
     if (lane.start[at] <= time && lane.end[at] > time) return at;
-    if (lane.end[at] > time - near && (found == null || lane.end[at] - lane.start[at] > lane.end[found] - lane.start[found])) found = at;
+    if (
+      lane.end[at] > time - near &&
+      (found == null || lane.end[at] - lane.start[at] > lane.end[found] - lane.start[found])
+    )
+      found = at;
   }
   return found;
 };
@@ -127,7 +174,11 @@ const causeOf = (gap) => ownOf(gapCauses(), gap.cause) ?? [gap.cause, colours.gr
 /** Colours of the kernels with most time, by their position. */
 const busiestKernels = ({ events, kernels }) => {
   const time = new Float64Array(kernels.length);
-  events.kernel.forEach((kernel, at) => { time[kernel] += events.duration_us[at]; });
+  events.kernel.forEach((kernel, at) => {
+    time[kernel] += events.duration_us[at];
+  });
   const ranked = [...kernels.keys()].sort((a, b) => time[b] - time[a] || a - b);
-  return new Map(payload.palette.series.map((colour, k) => [ranked[k], colour]).filter(([kernel]) => kernel != null));
+  return new Map(
+    payload.palette.series.map((colour, k) => [ranked[k], colour]).filter(([kernel]) => kernel != null),
+  );
 };

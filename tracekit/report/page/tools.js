@@ -59,12 +59,23 @@ const makeSearch = (controls, { label, search, leave }) => {
     }
   });
   controls.append(input, found);
-  return { input, clear, show: (text) => { found.textContent = text; } };
+  return {
+    input,
+    clear,
+    show: (text) => {
+      found.textContent = text;
+    },
+  };
 };
 
 /** Whether a slash was typed that is meant for no field. */
-const isSlash = (event) => event.key === "/" && !event.defaultPrevented && !event.ctrlKey && !event.altKey
-  && !event.metaKey && !event.target.closest?.("input, select, textarea");
+const isSlash = (event) =>
+  event.key === "/" &&
+  !event.defaultPrevented &&
+  !event.ctrlKey &&
+  !event.altKey &&
+  !event.metaKey &&
+  !event.target.closest?.("input, select, textarea");
 
 /** A value in a CSV file; a text that a spreadsheet would take for a formula is disarmed with an apostrophe. */
 const csvValue = (value) => {
@@ -78,19 +89,22 @@ const csvValue = (value) => {
 const csvOf = (grid) => {
   const shown = grid.columns.filter((column) => !column.hidden?.());
   const names = shown.map((column) => csvValue(column.field()));
-  const lines = grid.order.map((row) => shown.map((column) => csvValue((column.whole ?? column.value)(row))).join(","));
+  const lines = grid.order.map((row) =>
+    shown.map((column) => csvValue((column.whole ?? column.value)(row))).join(","),
+  );
   return `${[names.join(","), ...lines].join("\n")}\n`;
 };
 
-const makeDownload = (controls, grid, file) => makeButton(controls, {
-  label: () => _("Download as CSV"),
-  hint: () => _("The rows as shown, with unrounded numbers and their names in report.json"),
-  onclick: () => {
-    const address = URL.createObjectURL(new Blob([csvOf(grid)], { type: "text/csv;charset=utf-8" }));
-    element("a", { href: address, download: file }).click();
-    setTimeout(() => URL.revokeObjectURL(address), 1000);
-  },
-});
+const makeDownload = (controls, grid, file) =>
+  makeButton(controls, {
+    label: () => _("Download as CSV"),
+    hint: () => _("The rows as shown, with unrounded numbers and their names in report.json"),
+    onclick: () => {
+      const address = URL.createObjectURL(new Blob([csvOf(grid)], { type: "text/csv;charset=utf-8" }));
+      element("a", { href: address, download: file }).click();
+      setTimeout(() => URL.revokeObjectURL(address), 1000);
+    },
+  });
 
 /** The words for how many rows a search found. */
 const foundText = (n) => (n ? ngettext("{n} match", "{n} matches", n) : _("no matches"));

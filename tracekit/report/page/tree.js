@@ -19,7 +19,8 @@ const depthsOfModules = () => {
 const startTree = (view, controls) => {
   const rows = makeTreeRows();
   const depth = depthsOfModules();
-  const suffix = payload.per_pass ? "_per_pass_us" : "_us", side = payload.on_gpu ? "gpu" : "cpu";
+  const suffix = payload.per_pass ? "_per_pass_us" : "_us",
+    side = payload.on_gpu ? "gpu" : "cpu";
   const figure = (name) => (i) => modules.figure(name, i);
   const isUnknown = (value) => () => {
     for (let i = 0; i < modules.count; i++) if (value(i) != null) return false;
@@ -31,20 +32,29 @@ const startTree = (view, controls) => {
     return found;
   };
   let mostTime, mostSelf;
-  const readMost = () => { mostTime = most(modules.time); mostSelf = most(modules.selfTime); };
+  const readMost = () => {
+    mostTime = most(modules.time);
+    mostSelf = most(modules.selfTime);
+  };
   readMost();
   onChange(["phase"], readMost);
 
   const nameOf = (i) => {
     if (rows.isFlat) return markedCell(modules.path(i) || modules.label(i), rows.query);
-    const path = modules.path(i), label = modules.label(i);
+    const path = modules.path(i),
+      label = modules.label(i);
     const before = path.endsWith(label) ? path.slice(0, path.length - label.length) : "";
     return markedCell(label, rows.query, before, path || label);
   };
-  const moduleCell = (i) => (rows.isFlat
-    ? element("div", { class: "tail" }, nameOf(i))
-    : element("div", { class: "module", style: `--depth:${Math.min(depth[i], DEEPEST_INDENT)}` },
-      element("span", { class: rows.canOpen(i) ? "toggle" : "toggle leaf", "aria-hidden": "true" }), nameOf(i)));
+  const moduleCell = (i) =>
+    rows.isFlat
+      ? element("div", { class: "tail" }, nameOf(i))
+      : element(
+          "div",
+          { class: "module", style: `--depth:${Math.min(depth[i], DEEPEST_INDENT)}` },
+          element("span", { class: rows.canOpen(i) ? "toggle" : "toggle leaf", "aria-hidden": "true" }),
+          nameOf(i),
+        );
   const typeCell = (i) => {
     const name = modules.type(i);
     if (name == null) return numberCell(DASH);
@@ -52,55 +62,149 @@ const startTree = (view, controls) => {
   };
   const timeCell = (i) => {
     const share = mostTime ? (modules.time(i) ?? 0) / mostTime : null;
-    return barCell(format.milliseconds(modules.time(i)), share, null, share == null ? null : format.share(share));
+    return barCell(
+      format.milliseconds(modules.time(i)),
+      share,
+      null,
+      share == null ? null : format.share(share),
+    );
   };
-  const measured = (id, field, width, title, hint, cell, value = figure(field)) =>
-    ({ id, width, title, hint, cell, value, field: () => field, hidden: isUnknown(value) });
+  const measured = (id, field, width, title, hint, cell, value = figure(field)) => ({
+    id,
+    width,
+    title,
+    hint,
+    cell,
+    value,
+    field: () => field,
+    hidden: isUnknown(value),
+  });
 
   const columns = [
     {
-      id: "module", text: true, grow: 3, least: 230, field: () => "path", title: () => _("Module"),
-      value: (i) => (rows.isFlat ? modules.path(i) : modules.label(i)), whole: modules.path, cell: moduleCell,
+      id: "module",
+      text: true,
+      grow: 3,
+      least: 230,
+      field: () => "path",
+      title: () => _("Module"),
+      value: (i) => (rows.isFlat ? modules.path(i) : modules.label(i)),
+      whole: modules.path,
+      cell: moduleCell,
     },
     {
-      id: "type", text: true, grow: 2, least: 130, field: () => "type", title: () => _("Type"),
-      value: modules.type, cell: typeCell, hidden: isUnknown(modules.type),
+      id: "type",
+      text: true,
+      grow: 2,
+      least: 130,
+      field: () => "type",
+      title: () => _("Type"),
+      value: modules.type,
+      cell: typeCell,
+      hidden: isUnknown(modules.type),
     },
-    measured("time", `${side}_time${suffix}`, 132, () => withUnit(timeWord(), _("ms")),
-      () => _("With the modules inside; the bar and the percentage are its share of the whole model's"), timeCell, modules.time),
-    measured("self", `${side}_self_time${suffix}`, 122, () => withUnit(_("Self time"), _("ms")),
+    measured(
+      "time",
+      `${side}_time${suffix}`,
+      132,
+      () => withUnit(timeWord(), _("ms")),
+      () => _("With the modules inside; the bar and the percentage are its share of the whole model's"),
+      timeCell,
+      modules.time,
+    ),
+    measured(
+      "self",
+      `${side}_self_time${suffix}`,
+      122,
+      () => withUnit(_("Self time"), _("ms")),
       () => _("Without the modules inside; the longest bar is that of the greatest"),
-      (i) => barCell(format.milliseconds(modules.selfTime(i)), mostSelf ? (modules.selfTime(i) ?? 0) / mostSelf : 0), modules.selfTime),
+      (i) =>
+        barCell(
+          format.milliseconds(modules.selfTime(i)),
+          mostSelf ? (modules.selfTime(i) ?? 0) / mostSelf : 0,
+        ),
+      modules.selfTime,
+    ),
     {
-      ...measured("backward", `gpu_backward_time${suffix}`, 100, () => withUnit(_("Backward"), _("ms")),
+      ...measured(
+        "backward",
+        `gpu_backward_time${suffix}`,
+        100,
+        () => withUnit(_("Backward"), _("ms")),
         () => _("GPU time of its backward, with the modules inside"),
-        (i) => numberCell(format.milliseconds(modules.backwardTime(i))), modules.backwardTime),
+        (i) => numberCell(format.milliseconds(modules.backwardTime(i))),
+        modules.backwardTime,
+      ),
       ...(payload.has_backward ? {} : { hidden: () => true }),
     },
-    measured("calls", "calls", 84, () => _("Calls"), () => null, (i) => numberCell(format.count(modules.figure("calls", i)))),
-    measured("tflops", "tflops", 80, () => "TFLOP/s", () => _("Matrix FLOPs of what launched kernels ÷ GPU time of these"),
-      (i) => numberCell(format.fixed(modules.figure("tflops", i)))),
-    measured("bound", "bound_share", 84, () => _("Share of bound"),
+    measured(
+      "calls",
+      "calls",
+      84,
+      () => _("Calls"),
+      () => null,
+      (i) => numberCell(format.count(modules.figure("calls", i))),
+    ),
+    measured(
+      "tflops",
+      "tflops",
+      80,
+      () => "TFLOP/s",
+      () => _("Matrix FLOPs of what launched kernels ÷ GPU time of these"),
+      (i) => numberCell(format.fixed(modules.figure("tflops", i))),
+    ),
+    measured(
+      "bound",
+      "bound_share",
+      84,
+      () => _("Share of bound"),
       () => _("The least time that the device could take ÷ the time it took"),
-      (i) => boundCell(modules.figure("bound_share", i), modules.figure("beats_bound", i))),
+      (i) => boundCell(modules.figure("bound_share", i), modules.figure("beats_bound", i)),
+    ),
     {
-      ...measured("limit", "limited_by", 128, () => _("Limited by"), () => null,
-        (i) => limitCell(modules.figure("limited_by", i)), figure("limited_by")),
-      text: true, value: (i) => (modules.figure("limited_by", i) == null ? null : limitWord(modules.figure("limited_by", i))),
+      ...measured(
+        "limit",
+        "limited_by",
+        128,
+        () => _("Limited by"),
+        () => null,
+        (i) => limitCell(modules.figure("limited_by", i)),
+        figure("limited_by"),
+      ),
+      text: true,
+      value: (i) =>
+        modules.figure("limited_by", i) == null ? null : limitWord(modules.figure("limited_by", i)),
       whole: figure("limited_by"),
     },
-    measured("won", payload.per_pass ? "headroom_per_pass_us" : "headroom_us", 100,
-      () => withUnit(_("To be won"), _("ms")), () => _("GPU time above the bound"),
-      (i) => numberCell(format.milliseconds(modules.figure(payload.per_pass ? "headroom_per_pass_us" : "headroom_us", i)))),
-    measured("memory", "allocated_bytes", 92, () => withUnit(_("Allocated"), _("MB")),
+    measured(
+      "won",
+      payload.per_pass ? "headroom_per_pass_us" : "headroom_us",
+      100,
+      () => withUnit(_("To be won"), _("ms")),
+      () => _("GPU time above the bound"),
+      (i) =>
+        numberCell(
+          format.milliseconds(modules.figure(payload.per_pass ? "headroom_per_pass_us" : "headroom_us", i)),
+        ),
+    ),
+    measured(
+      "memory",
+      "allocated_bytes",
+      92,
+      () => withUnit(_("Allocated"), _("MB")),
       () => _("In its calls in one pass, with the modules inside"),
-      (i) => numberCell(format.fixed(scaledDown(modules.figure("allocated_bytes", i), 1e6), 1))),
+      (i) => numberCell(format.fixed(scaledDown(modules.figure("allocated_bytes", i), 1e6), 1)),
+    ),
   ];
 
   const basis = element("p", { class: "note basis" });
   view.append(basis);
   const grid = makeGrid(view, {
-    id: "tree-grid", role: "treegrid", label: () => _("The modules as a tree"), count: modules.count, columns,
+    id: "tree-grid",
+    role: "treegrid",
+    label: () => _("The modules as a tree"),
+    count: modules.count,
+    columns,
     sort: { column: "time", descending: true },
     arrange: () => rows.list(grid.compare()),
     mark: (box, i) => {
@@ -146,7 +250,9 @@ const startTree = (view, controls) => {
       const first = query ? grid.order.find((i) => rows.matches.has(i)) : state.selected;
       if (first != null) grid.show(first);
     },
-    leave: () => { if (grid.active != null) grid.focus(grid.active); },
+    leave: () => {
+      if (grid.active != null) grid.focus(grid.active);
+    },
   });
   document.addEventListener("keydown", (event) => {
     if (!isSlash(event)) return;
@@ -155,21 +261,28 @@ const startTree = (view, controls) => {
   });
   makeButton(controls, { label: () => _("Unfold all"), onclick: () => unfoldAll(true) });
   makeButton(controls, { label: () => _("Fold all"), onclick: () => unfoldAll(false) });
-  const flat = element("input", { type: "checkbox", id: "tree-flat", onchange: () => {
-    rows.isFlat = flat.checked;
-    // In a list the modules that have others inside would stand first by their time.
-    if (grid.sort.column === (flat.checked ? "time" : "self")) grid.sort = { column: flat.checked ? "self" : "time", descending: true };
-    if (!flat.checked && state.selected != null) rows.open(state.selected);
-    grid.arrange();
-    grid.show(flat.checked ? grid.order[0] : state.selected ?? grid.order[0]);
-  } });
+  const flat = element("input", {
+    type: "checkbox",
+    id: "tree-flat",
+    onchange: () => {
+      rows.isFlat = flat.checked;
+      // In a list the modules that have others inside would stand first by their time.
+      if (grid.sort.column === (flat.checked ? "time" : "self"))
+        grid.sort = { column: flat.checked ? "self" : "time", descending: true };
+      if (!flat.checked && state.selected != null) rows.open(state.selected);
+      grid.arrange();
+      grid.show(flat.checked ? grid.order[0] : (state.selected ?? grid.order[0]));
+    },
+  });
   const flatWord = element("span");
   controls.append(element("label", {}, flat, flatWord));
   makeDownload(controls, grid, "modules.csv");
 
   const name = () => {
     flatWord.textContent = _("All in one list");
-    basis.textContent = treeBasis(columns.some(({ id, hidden }) => ["tflops", "bound", "won"].includes(id) && !hidden()));
+    basis.textContent = treeBasis(
+      columns.some(({ id, hidden }) => ["tflops", "bound", "won"].includes(id) && !hidden()),
+    );
   };
   name();
   onChange(["language", "phase"], name);
@@ -192,9 +305,17 @@ const treeBasis = (hasSpeed) => {
   const basis = { basis: basisWord() };
   const ofPhase = payload.phases.length > 0;
   if (!hasSpeed) {
-    return fill(ofPhase ? _("Times: {basis}. Calls: in the passes of this phase.") : _("Times: {basis}. Calls: over the whole trace."), basis);
+    return fill(
+      ofPhase
+        ? _("Times: {basis}. Calls: in the passes of this phase.")
+        : _("Times: {basis}. Calls: over the whole trace."),
+      basis,
+    );
   }
-  return fill(ofPhase
-    ? _("Times: {basis}. Calls and TFLOP/s: in the passes of this phase; bounds: over the whole trace.")
-    : _("Times and what is to be won: {basis}. Calls, TFLOP/s and bounds: over the whole trace."), basis);
+  return fill(
+    ofPhase
+      ? _("Times: {basis}. Calls and TFLOP/s: in the passes of this phase; bounds: over the whole trace.")
+      : _("Times and what is to be won: {basis}. Calls, TFLOP/s and bounds: over the whole trace."),
+    basis,
+  );
 };

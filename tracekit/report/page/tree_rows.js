@@ -27,7 +27,9 @@ const unfoldedAtFirst = () => {
 const searchTexts = (() => {
   let texts = null;
   return () => {
-    texts ??= Array.from({ length: modules.count }, (_unused, i) => `${modules.path(i)}\n${modules.type(i) ?? ""}`.toLowerCase());
+    texts ??= Array.from({ length: modules.count }, (_unused, i) =>
+      `${modules.path(i)}\n${modules.type(i) ?? ""}`.toLowerCase(),
+    );
     return texts;
   };
 })();
@@ -40,12 +42,15 @@ const makeTreeRows = () => {
   const rows = { isFlat: false, query: "", matches: null };
   let unfolded = unfoldedAtFirst();
   // Of a search: modules with a match in them, those unfolded, and those of which all children are shown.
-  let holds = null, opened = null, entire = null;
+  let holds = null,
+    opened = null,
+    entire = null;
 
   const isOpen = (i) => (rows.matches ? opened : unfolded).has(i);
-  const childrenShown = (i) => (rows.matches && !entire.has(i)
-    ? modules.children(i).filter((child) => holds.has(child))
-    : modules.children(i));
+  const childrenShown = (i) =>
+    rows.matches && !entire.has(i)
+      ? modules.children(i).filter((child) => holds.has(child))
+      : modules.children(i);
 
   rows.isOpen = isOpen;
   rows.canOpen = (i) => !rows.isFlat && modules.children(i).length > 0;
@@ -82,12 +87,18 @@ const makeTreeRows = () => {
     rows.matches = null;
     if (!query) return 0;
     const found = new Set();
-    searchTexts().forEach((text, i) => { if (text.includes(query)) found.add(i); });
+    searchTexts().forEach((text, i) => {
+      if (text.includes(query)) found.add(i);
+    });
     holds = new Set(found);
     opened = new Set();
     entire = new Set();
     for (const i of found) {
-      for (let above = modules.parent(i); above != null && !opened.has(above); above = modules.parent(above)) {
+      for (
+        let above = modules.parent(i);
+        above != null && !opened.has(above);
+        above = modules.parent(above)
+      ) {
         opened.add(above);
         holds.add(above);
       }
@@ -102,7 +113,9 @@ const makeTreeRows = () => {
       return sorted(rows.matches ? all.filter((i) => rows.matches.has(i)) : all);
     }
     const found = [];
-    const pending = sorted(rows.matches ? modules.roots.filter((i) => holds.has(i)) : modules.roots).reverse();
+    const pending = sorted(
+      rows.matches ? modules.roots.filter((i) => holds.has(i)) : modules.roots,
+    ).reverse();
     while (pending.length) {
       const i = pending.pop();
       found.push(i);
