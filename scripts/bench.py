@@ -4,10 +4,11 @@
     scripts/bench.py capture        a pass without profiler, under the plain profiler, and with scopes
     scripts/bench.py analyze        a large trace analysed, against decoding its JSON, and an older revision
     scripts/bench.py formats        a trace analysed and written, in each format and in all
+    scripts/bench.py page           the page of 20,000 modules built and opened, against an empty page
 
 `capture` runs where capture runs: with torch and transformers, on a GPU if there is one. `analyze` repeats
 `--trace` in time until it has `--megabytes`. `analyze` and `formats` alternate the programs they compare,
-each in a process of its own.
+each in a process of its own. `page` runs where the tests run, with their browser.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from bench_page import Timing, bench_page
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -69,7 +72,7 @@ class Result:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=["capture", "analyze", "formats"])
+    parser.add_argument("what", choices=["capture", "analyze", "formats", "page"])
     parser.add_argument("--device", help="cpu or cuda (default: the GPU if there is one)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="runs of the profiler (5)")
     parser.add_argument("--passes", type=int, default=20, metavar="N", help="pairs of passes in each (20)")
@@ -79,11 +82,13 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="the smallest sizes, to see that it runs")
     parser.add_argument("--json", metavar="FILE", help="the figures, also as JSON")
     options = parser.parse_args()
-    results: list[Result] | list[Analysis]
+    results: list[Result] | list[Analysis] | list[Timing]
     if options.what == "capture":
         results = bench_capture(options.device, options.rounds, options.passes, options.smoke)
     elif options.what == "formats":
         results = bench_formats(Path(options.trace or SAMPLE), options.rounds)
+    elif options.what == "page":
+        results = bench_page(options.rounds, options.smoke)
     else:
         size = 0.0 if options.smoke else options.megabytes
         results = bench_analyze(Path(options.trace or SAMPLE), size, options.rounds, options.against)
