@@ -30,7 +30,7 @@ def replace_file(path: Path, pieces: Iterable[bytes]) -> None:
             with open(handle, "wb") as file:
                 for piece in _compressed(pieces) if target.suffix == ".gz" else _gathered(pieces):
                     file.write(piece)
-            stage.chmod(_mode(target))
+            stage.chmod(mode_of(target, 0o666))
             os.replace(stage, target)
         except BaseException:
             stage.unlink(missing_ok=True)
@@ -58,11 +58,11 @@ def _compressed(pieces: Iterable[bytes]) -> Iterator[bytes]:
     yield compressor.flush()
 
 
-def _mode(target: Path) -> int:
-    """The permissions of the file that is replaced, else those of any new one."""
+def mode_of(target: Path, new: int) -> int:
+    """The permissions of what is replaced, else those of any new file or directory, without a mask `new`."""
     with suppress(FileNotFoundError):
         return target.stat().st_mode & 0o777
     # The only way to read the mask is to set it, which other threads see: to a strict one, briefly.
     mask = os.umask(0o077)
     os.umask(mask)
-    return 0o666 & ~mask
+    return new & ~mask

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tracekit.analysis.schema import Report
 from tracekit.messages import N_, UserError
+from tracekit.report.files import mode_of
 
 DEFAULT_FORMATS = ("md", "png", "html", "json", "csv")
 FORMATS = (*DEFAULT_FORMATS, "svg", "parquet", "xlsx")
@@ -146,21 +147,11 @@ def _write(files: dict[str, bytes], target: Path, named: Path) -> None:
         (stage / MARKER).write_text(
             "".join(f"{name}\n" for name in sorted({*files, MARKER})), encoding="utf-8"
         )
-        stage.chmod(_mode(target))
+        stage.chmod(mode_of(target, 0o777))
         _swap(stage, target, named)
     except BaseException:
         shutil.rmtree(stage, ignore_errors=True)
         raise
-
-
-def _mode(target: Path) -> int:
-    """The permissions of the directory that is replaced, else those of any new one."""
-    with suppress(FileNotFoundError):
-        return target.stat().st_mode & 0o777
-    # The only way to read the mask is to set it, which other threads see: to a strict one, briefly.
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return 0o777 & ~mask
 
 
 def _swap(stage: Path, target: Path, named: Path, attempts: int = 20) -> None:
