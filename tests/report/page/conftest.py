@@ -91,7 +91,7 @@ def kept_pages(browser: Browser) -> Iterator[dict[str, tuple[Page, list[str]]]]:
 def page_of(
     browser: Browser, page_file: PageFile, kept_pages: dict[str, tuple[Page, list[str]]]
 ) -> Iterator[PageOf]:
-    """The English page of a report that tests share: they leave nothing behind but switches and selection."""
+    """The English page of a report that tests share: they leave but switches, selection, focus."""
     used: set[str] = set()
 
     def opened(name: str) -> Page:
@@ -105,6 +105,7 @@ def page_of(
     for name in used:
         page, problems = kept_pages[name]
         page.keyboard.press("Escape")
+        page.evaluate("document.activeElement?.blur()")
         page.select_option("#language-switch", "en")
         page.select_option("#theme-switch", "auto")
         finish(page, problems)

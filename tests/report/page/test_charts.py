@@ -75,8 +75,8 @@ def test_blocks_are_those_of_report_json(page_of: PageOf, name: str) -> None:
         assert lines["Parameters"] == locale.count(block["parameters"])
 
 
-def test_a_block_is_selected(open_page: OpenPage) -> None:
-    page = open_page("synthetic")
+def test_a_block_is_selected(page_of: PageOf) -> None:
+    page = page_of("synthetic")
     x, y = column(page, "blocks-chart", 42)
     page.locator("#blocks-chart").click(position={"x": x, "y": y})
     assert selected(page) == "model.layers.42"
@@ -147,8 +147,8 @@ def test_roofline_is_that_of_report_json(page_of: PageOf, name: str) -> None:
     assert lines["Memory traffic"] == f"{locale.fixed(row['gbs'], 1)} GB/s"
 
 
-def test_roofline_of_types(open_page: OpenPage) -> None:
-    page = open_page("small")
+def test_roofline_of_types(page_of: PageOf) -> None:
+    page = page_of("small")
     page.select_option("#roofline-dots", "types")
     # Linear alone has a place.
     assert dots(page) == [[50.0, 40.0]]
@@ -156,10 +156,11 @@ def test_roofline_of_types(open_page: OpenPage) -> None:
         page, "roofline-chart", *place(page, "roofline-chart", {"seriesId": "dots"}, [50.0, 40.0])
     )
     assert (title, lines["Bound reached"]) == ("Linear", "25.0%")
+    page.select_option("#roofline-dots", "modules")
 
 
-def test_a_dot_is_selected(open_page: OpenPage) -> None:
-    page = open_page("small")
+def test_a_dot_is_selected(page_of: PageOf) -> None:
+    page = page_of("small")
     page.locator("#roofline-chart").focus()
     page.keyboard.press("ArrowRight")
     first = selected(page)
@@ -239,8 +240,8 @@ def test_language_and_theme(page_of: PageOf, chart: str) -> None:
     assert box.get_attribute("aria-label") == label
 
 
-def test_colours_follow_what_is_chosen(open_page: OpenPage) -> None:
-    page = open_page("small")
+def test_colours_follow_what_is_chosen(page_of: PageOf) -> None:
+    page = page_of("small")
     selects = page.get_by_label("Colour by")
     assert selects.count() == 3
     selects.first.select_option("limit")
@@ -252,3 +253,4 @@ def test_colours_follow_what_is_chosen(open_page: OpenPage) -> None:
     }
     # Of `fc` memory, of `attn` computing.
     assert colours == {"#de8f05", "#0173b2"}
+    selects.first.select_option("type")

@@ -134,8 +134,8 @@ def test_modules_stand_where_their_time_puts_them(page_of: PageOf, name: str) ->
     assert seen > 4
 
 
-def test_a_click_zooms_and_selects(open_page: OpenPage) -> None:
-    page = open_page("small")
+def test_a_click_zooms_and_selects(page_of: PageOf) -> None:
+    page = page_of("small")
     chart = page.locator(f"#{CHART}")
     width, _height = size(chart)
     expect(page.locator("#flame-out")).to_be_disabled()
@@ -159,8 +159,8 @@ def test_a_click_zooms_and_selects(open_page: OpenPage) -> None:
     assert "3.00 ms" in crumbs(page)
 
 
-def test_the_keyboard_walks_and_zooms(open_page: OpenPage) -> None:
-    page = open_page("small")
+def test_the_keyboard_walks_and_zooms(page_of: PageOf) -> None:
+    page = page_of("small")
     page.locator(f"#{CHART}").focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
@@ -179,9 +179,9 @@ def test_the_keyboard_walks_and_zooms(open_page: OpenPage) -> None:
     assert "3.00 ms" in crumbs(page)
 
 
-def test_a_selection_elsewhere_comes_into_sight(open_page: OpenPage) -> None:
+def test_a_selection_elsewhere_comes_into_sight(page_of: PageOf) -> None:
     """A product of 11 of 172,000 µs is not drawn until it is asked for."""
-    page = open_page("synthetic")
+    page = page_of("synthetic")
     position = {row["path"]: i for i, row in enumerate(reports.document("synthetic")["modules"])}
     path = "model.layers.3.moe.experts.40.up_proj"
     choose(page, position[path])
@@ -190,11 +190,12 @@ def test_a_selection_elsewhere_comes_into_sight(open_page: OpenPage) -> None:
     # Of the expert's 33 µs `down_proj` takes 12, `gate_proj` 10 and `up_proj` 11.
     assert point(page, CHART, width * 22.5 / 33, 4.5 * ROW)[0] == path
     assert point(page, CHART, width * 21.5 / 33, 4.5 * ROW)[0] != path
+    page.locator(f"#{CHART}").press("Home")
 
 
-def test_what_is_too_narrow_is_one_and_opens(open_page: OpenPage) -> None:
+def test_what_is_too_narrow_is_one_and_opens(page_of: PageOf) -> None:
     """Of 48 experts in 1376 px of 172 blocks' time none is half a pixel wide until one zooms in."""
-    page = open_page("synthetic")
+    page = page_of("synthetic")
     chart = page.locator(f"#{CHART}")
     width, _height = size(chart)
     # Block 0 has 1669 of 171,850 µs, 13 px; its experts a quarter of one each.
@@ -207,6 +208,7 @@ def test_what_is_too_narrow_is_one_and_opens(open_page: OpenPage) -> None:
         title, lines = point(page, CHART, width * (e + 0.5) / 48, 3.5 * ROW)
         assert title == f"model.layers.0.moe.experts.{e}"
         assert lines["GPU time, per pass (median of 2 passes)"] == "33.00 µs"
+    chart.press("Home")
 
 
 def test_the_backward_is_drawn_where_there_is_one(open_page: OpenPage) -> None:

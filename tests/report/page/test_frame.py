@@ -222,8 +222,8 @@ def test_the_panel_says_what_report_json_says(page_of: PageOf, name: str) -> Non
             assert shown["To be won, per pass"] == locale.duration(row["headroom_per_pass_us"])
 
 
-def test_a_phase_is_chosen(open_page: OpenPage) -> None:
-    page, document, locale = open_page("generate"), reports.document("generate"), Locale("en")
+def test_a_phase_is_chosen(page_of: PageOf) -> None:
+    page, document, locale = page_of("generate"), reports.document("generate"), Locale("en")
     names = [row["name"] for row in document["phases"]]
     assert len(names) == 2
     choose(page, 3)

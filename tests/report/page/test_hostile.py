@@ -1,7 +1,7 @@
 """Names that mean harm, in every place where a name stands: they are shown as they are, and do nothing.
 
 That nothing of them runs, and that a page writes nothing to the console and asks for nothing, is held at the
-end of every test by `open_page`.
+end of every test by its fixtures.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.report.page import reports
-from tests.report.page.conftest import OpenPage
+from tests.report.page.conftest import OpenPage, PageOf
 from tests.report.page.driving import choose, option
 from tests.report.page.test_tree import rows
 from tracekit.report.escape import clean
@@ -24,8 +24,8 @@ def elements_of_names(page: Page) -> int:
 
 
 @pytest.fixture
-def page(open_page: OpenPage) -> Page:
-    return open_page("hostile")
+def page(page_of: PageOf) -> Page:
+    return page_of("hostile")
 
 
 def test_everything_is_walked(page: Page) -> None:
@@ -89,6 +89,7 @@ def test_long_names_keep_the_page_together(page: Page) -> None:
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
         choose(page, 2)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+    page.set_viewport_size({"width": 1400, "height": 900})
     # Of 5,000 letters a cell has a few hundred, and their hint two thousand at most.
     longest = page.locator(".name").evaluate_all(
         "names => Math.max(...names.map((one) => one.textContent.length))"
@@ -109,6 +110,7 @@ def test_what_limits_is_no_property_of_an_object(page: Page) -> None:
     page.select_option("#language-switch", "ru")
     drawn = option(page, "roofline-chart", "series.find((one) => one.id === 'dots').data")
     assert all(isinstance(one["itemStyle"]["color"], str) for one in drawn)
+    page.locator("#flame-controls select").select_option("type")
 
 
 def test_search_and_paper_take_any_text(page: Page) -> None:

@@ -97,8 +97,8 @@ def test_three_thousand_operators(open_page: OpenPage, tmp_path: Path) -> None:
     assert found[0]["shapes"] == "[[1240, 64], [64, 128]]"
 
 
-def test_a_row_shows_its_whole_name(open_page: OpenPage) -> None:
-    page = open_page("small")
+def test_a_row_shows_its_whole_name(page_of: PageOf) -> None:
+    page = page_of("small")
     detail = page.locator("#kernels-grid-detail")
     expect(detail).to_be_hidden()
     page.locator("#kernels-grid .tabulator-row").first.click()

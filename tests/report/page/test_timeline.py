@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.report.page import reports
-from tests.report.page.conftest import OpenPage, PageOf
+from tests.report.page.conftest import PageOf
 from tests.report.page.driving import choose, option, place, point, selected
 from tracekit.report.i18n import Locale
 
@@ -93,8 +93,8 @@ def test_events_are_those_of_report_json(page_of: PageOf, name: str) -> None:
     assert window(page)[0] == 0
 
 
-def test_the_keyboard_zooms_and_moves(open_page: OpenPage) -> None:
-    page = open_page("small")
+def test_the_keyboard_zooms_and_moves(page_of: PageOf) -> None:
+    page = page_of("small")
     whole = window(page)
     assert whole == (0, 6000)
     page.locator(f"#{CHART}").focus()
@@ -114,8 +114,8 @@ def test_the_keyboard_zooms_and_moves(open_page: OpenPage) -> None:
     assert window(page) == whole
 
 
-def test_the_wheel_zooms_with_the_control_key_only(open_page: OpenPage) -> None:
-    page = open_page("small")
+def test_the_wheel_zooms_with_the_control_key_only(page_of: PageOf) -> None:
+    page = page_of("small")
     box = page.locator(f"#{CHART}")
     box.hover(position={"x": 700, "y": 60})
     before = page.evaluate("scrollY")
@@ -130,10 +130,11 @@ def test_the_wheel_zooms_with_the_control_key_only(open_page: OpenPage) -> None:
     page.wait_for_timeout(200)
     left, right = window(page)
     assert 0 < left < right < 6000
+    page.locator("#timeline-reset").click()
 
 
-def test_gaps_are_listed_and_shown(open_page: OpenPage) -> None:
-    page = open_page("small")
+def test_gaps_are_listed_and_shown(page_of: PageOf) -> None:
+    page = page_of("small")
     rows = page.locator("#timeline-gaps tbody tr")
     assert [row.locator("td").all_inner_texts() for row in rows.all()] == [
         ["300.00 µs", "1.200 ms", "the GPU waits for launches", "layers.1.attn", "—"],
@@ -150,10 +151,11 @@ def test_gaps_are_listed_and_shown(open_page: OpenPage) -> None:
     assert left < 2200 < 2500 < right < 6000
     rows.nth(1).locator("button").nth(1).click()
     assert selected(page) == "layers.1.fc"
+    page.locator("#timeline-reset").click()
 
 
-def test_a_click_selects_and_enter_zooms_to_it(open_page: OpenPage) -> None:
-    page = open_page("small")
+def test_a_click_selects_and_enter_zooms_to_it(page_of: PageOf) -> None:
+    page = page_of("small")
     names = lanes(page)
     x, y = at(page, 2600, names.index("stream 20"))
     page.locator(f"#{CHART}").click(position={"x": x, "y": y})
@@ -162,10 +164,11 @@ def test_a_click_selects_and_enter_zooms_to_it(open_page: OpenPage) -> None:
     page.keyboard.press("Enter")
     left, right = window(page)
     assert (left, right) == pytest.approx((2500, 2800.25))
+    page.locator("#timeline-reset").click()
 
 
-def test_a_selection_elsewhere_comes_into_sight(open_page: OpenPage) -> None:
-    page = open_page("synthetic")
+def test_a_selection_elsewhere_comes_into_sight(page_of: PageOf) -> None:
+    page = page_of("synthetic")
     page.evaluate(
         "id => echarts.getInstanceByDom(document.getElementById(id))"
         ".dispatchAction({ type: 'dataZoom', startValue: 0, endValue: 500 })",
@@ -177,10 +180,11 @@ def test_a_selection_elsewhere_comes_into_sight(open_page: OpenPage) -> None:
     left, right = window(page)
     assert left < 123_450 < right
     assert right - left == pytest.approx(500, abs=1)
+    page.locator("#timeline-reset").click()
 
 
-def test_no_timeline_without_events(open_page: OpenPage) -> None:
-    page = open_page("sample")
+def test_no_timeline_without_events(page_of: PageOf) -> None:
+    page = page_of("sample")
     assert page.locator("#timeline").count() == 0
     assert page.locator('nav a[href="#timeline"]').count() == 0
 

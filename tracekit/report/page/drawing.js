@@ -18,6 +18,12 @@ const decadeText = (value) => {
   return `10${Array.from(String(power), (digit) => (digit === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit])).join("")}`;
 };
 
+/** The least and the greatest of `values`, of which there may be more than a function takes arguments. */
+const extentOf = (values) => [
+  values.reduce((least, value) => Math.min(least, value), Infinity),
+  values.reduce((greatest, value) => Math.max(greatest, value), -Infinity),
+];
+
 /** The unit for an axis of durations up to `us`: how many µs it has, and its name. */
 const durationUnit = (us) => (us < 1e3 ? [1, _("µs")] : us < 1e6 ? [1e3, _("ms")] : [1e6, _("s")]);
 

@@ -18,41 +18,38 @@ const DTYPES = {
   TensorList: "list",
 };
 
-/** The list that `json` writes, or null. */
-const listOf = (json) => {
+/** What `write` makes of the list that `json` writes; `json` itself if it is none, or too deep to be written. */
+const ofList = (json, write) => {
+  if (json == null) return "";
   try {
     const found = JSON.parse(json);
-    return Array.isArray(found) ? found : null;
+    return Array.isArray(found) ? write(found) : json;
   } catch {
-    return null;
+    return json;
   }
 };
 
 /** `[[16, 559], [559, 8], []]` as `[16, 559] × [559, 8]`: inputs without a shape are left out. */
 const shapesText = (json) => {
-  if (json == null) return "";
   const write = (shape) => {
     if (!Array.isArray(shape) || !shape.length) return "";
     if (!Array.isArray(shape[0])) return `[${shape.join(", ")}]`;
     const inside = shape.map(write).filter((text) => text);
     return inside.length ? `(${inside.join(", ")})` : "";
   };
-  const shapes = listOf(json);
-  return shapes
-    ? shapes
-        .map(write)
-        .filter((text) => text)
-        .join(" × ")
-    : json;
+  return ofList(json, (shapes) =>
+    shapes
+      .map(write)
+      .filter((text) => text)
+      .join(" × "),
+  );
 };
 
 /** The types of the tensors among the inputs, each once: `bf16`, `fp32, int64`. */
-const dtypesText = (json) => {
-  if (json == null) return "";
-  const types = listOf(json);
-  if (!types) return json;
-  const found = types
-    .filter((name) => name && name !== "Scalar" && name !== "ScalarList")
-    .map((name) => ownOf(DTYPES, name) ?? String(name).replace(/^c10::/, ""));
-  return [...new Set(found)].join(", ");
-};
+const dtypesText = (json) =>
+  ofList(json, (types) => {
+    const found = types
+      .filter((name) => name && name !== "Scalar" && name !== "ScalarList")
+      .map((name) => ownOf(DTYPES, name) ?? String(name).replace(/^c10::/, ""));
+    return [...new Set(found)].join(", ");
+  });

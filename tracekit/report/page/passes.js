@@ -33,11 +33,12 @@ const startPasses = (view, controls) => {
     const own = rows.filter((one) => phase == null || one.phase === phase),
       usual = own.filter((one) => !one.outlier);
     const walls = (usual.length ? usual : own).map((one) => one.wall_us);
+    const [least, greatest] = extentOf(walls);
     return {
       median: row.pass_wall_us ?? null,
       latency: row.latency_us ?? null,
-      least: Math.min(...walls),
-      greatest: Math.max(...walls),
+      least,
+      greatest,
       left: own.length - walls.length,
     };
   };
@@ -222,7 +223,7 @@ const startPasses = (view, controls) => {
       })),
     ];
     const legend = legendAbove(entries, view.clientWidth);
-    const largest = Math.max(...shown.map((row) => row.wall_us));
+    const [, largest] = extentOf(shown.map((row) => row.wall_us));
     const bar = {
       type: "bar",
       silent: true,
@@ -324,8 +325,8 @@ const startPasses = (view, controls) => {
               { passes: named.join(", ") + (outliers.length > named.length ? ", …" : ".") },
             )
           : ngettext(
-              "{n} pass, none of which takes far longer than the others.",
-              "{n} passes, none of which takes far longer than the others.",
+              "{n} pass, none of which takes far longer than the others of its kind.",
+              "{n} passes, none of which takes far longer than the others of its kind.",
               rows.length,
             );
   };
