@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, Request, ViewportSize, sync_playwright
 
 from tests.report.page import reports
 from tracekit.analysis.schema import Report
@@ -22,6 +22,7 @@ from tracekit.report.page import render_page
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Less of it would not be worth a failure on a busy machine with two cores.
 TIMEOUT_MS = 20_000
+VIEWPORT: ViewportSize = {"width": 1400, "height": 900}
 
 OpenPage = Callable[..., Page]
 PageOf = Callable[[str], Page]
@@ -58,90 +59,102 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> PageFile:
     return file
 
 
+class Tab:
+    """A page of the browser, and what it did that a page must not do."""
+
+    def __init__(self, browser: Browser, **options: Any) -> None:
+        self.context = browser.new_context(**{"viewport": VIEWPORT, **options})
+        self.context.set_default_timeout(TIMEOUT_MS)
+        self.page = self.context.new_page()
+        self.url = ""
+        self.problems: list[str] = []
+        self.page.on("request", self._request)
+        self.page.on("dialog", self._dialogue)
+        self.page.on("console", lambda message: self.problems.append(f"writes: {message.text}"))
+        self.page.on("pageerror", lambda error: self.problems.append(f"throws {error}"))
+
+    def _request(self, asked: Request) -> None:
+        if asked.url.partition("#")[0] != self.url and not asked.url.startswith(("data:", "blob:")):
+            self.problems.append(f"asks for {asked.url}")
+
+    def _dialogue(self, shown: Dialog) -> None:
+        self.problems.append(f"opens a dialogue: {shown.message}")
+        shown.dismiss()
+
+    def open(self, path: Path) -> Page:
+        """Loads the file and waits until all of it is drawn."""
+        self.url = path.as_uri()
+        self.page.goto(self.url)
+        assert self.problems == []
+        self.page.wait_for_selector("html[data-ready]")
+        return self.page
+
+    def finish(self) -> None:
+        """Fails the test for what its page did."""
+        if self.page.evaluate("window.hacked") is not None:
+            self.problems.append("a name from the trace was run as a script")
+        found, self.problems = self.problems, []
+        assert found == []
+
+
+@pytest.fixture(scope="package")
+def tab(browser: Browser) -> Iterator[Tab]:
+    """One for all tests that need no options: a page that follows another one starts faster."""
+    made = Tab(browser)
+    yield made
+    made.context.close()
+
+
 @pytest.fixture
-def open_page(browser: Browser, page_file: PageFile, tmp_path: Path) -> Iterator[OpenPage]:
-    """Opens a report, by name or as it is, and waits until all of it is drawn; options are a context's."""
-    pages: list[Page] = []
-    problems: list[str] = []
+def open_page(browser: Browser, tab: Tab, page_file: PageFile, tmp_path: Path) -> Iterator[OpenPage]:
+    """Opens a report, by name or as it is; options are those of a browser's context."""
+    used: list[Tab] = []
 
     def opened(report: str | Report, lang: str = "en", **options: Any) -> Page:
         if isinstance(report, str):
             path = page_file(report, lang)
         else:
-            path = tmp_path / f"{len(pages)}.html"
+            path = tmp_path / f"{len(used)}.html"
             path.write_text(render_page(report, lang), encoding="utf-8")
-        pages.append(load(browser, path, problems, **options))
-        return pages[-1]
+        used.append(Tab(browser, **options) if options or used else tab)
+        return used[-1].open(path)
 
     yield opened
-    for page in pages:
-        finish(page, problems)
-        page.context.close()
+    tab.page.emulate_media(media="null", color_scheme="null")
+    tab.page.set_viewport_size(VIEWPORT)
+    try:
+        for one in used:
+            one.finish()
+    finally:
+        for one in used:
+            if one is not tab:
+                one.context.close()
 
 
 @pytest.fixture(scope="package")
-def kept_pages(browser: Browser) -> Iterator[dict[str, tuple[Page, list[str]]]]:
-    pages: dict[str, tuple[Page, list[str]]] = {}
-    yield pages
-    for page, _problems in pages.values():
-        page.context.close()
+def kept_tabs() -> Iterator[dict[str, Tab]]:
+    tabs: dict[str, Tab] = {}
+    yield tabs
+    for one in tabs.values():
+        one.context.close()
 
 
 @pytest.fixture
-def page_of(
-    browser: Browser, page_file: PageFile, kept_pages: dict[str, tuple[Page, list[str]]]
-) -> Iterator[PageOf]:
-    """The English page of a report that tests share: they leave but switches, selection, focus."""
-    used: set[str] = set()
+def page_of(browser: Browser, page_file: PageFile, kept_tabs: dict[str, Tab]) -> Iterator[PageOf]:
+    """The English page of a report that tests share: they leave nothing behind but switches and selection."""
+    used: dict[str, Tab] = {}
 
     def opened(name: str) -> Page:
-        if name not in kept_pages:
-            problems: list[str] = []
-            kept_pages[name] = load(browser, page_file(name, "en"), problems), problems
-        used.add(name)
-        return kept_pages[name][0]
+        if name not in kept_tabs:
+            path = page_file(name)
+            kept_tabs[name] = Tab(browser)
+            kept_tabs[name].open(path)
+        used[name] = kept_tabs[name]
+        return used[name].page
 
     yield opened
-    for name in used:
-        page, problems = kept_pages[name]
-        page.keyboard.press("Escape")
-        page.evaluate("document.activeElement?.blur()")
-        page.select_option("#language-switch", "en")
-        page.select_option("#theme-switch", "auto")
-        finish(page, problems)
-
-
-def load(browser: Browser, path: Path, problems: list[str], **options: Any) -> Page:
-    context = browser.new_context(**{"viewport": {"width": 1400, "height": 900}, **options})
-    context.set_default_timeout(TIMEOUT_MS)
-    page = context.new_page()
-    watch(page, path.as_uri(), problems)
-    page.goto(path.as_uri())
-    assert problems == []
-    page.wait_for_selector("html[data-ready]")
-    return page
-
-
-def finish(page: Page, problems: list[str]) -> None:
-    """Fails the test for what its page did."""
-    if page.evaluate("window.hacked") is not None:
-        problems.append("a name from the trace was run as a script")
-    found, problems[:] = list(problems), []
-    assert found == []
-
-
-def watch(page: Page, url: str, problems: list[str]) -> None:
-    """Collects what a page must not do."""
-
-    def request(asked: Any) -> None:
-        if asked.url.partition("#")[0] != url and not asked.url.startswith(("data:", "blob:")):
-            problems.append(f"asks for {asked.url}")
-
-    def dialogue(shown: Any) -> None:
-        problems.append(f"opens a dialogue: {shown.message}")
-        shown.dismiss()
-
-    page.on("request", request)
-    page.on("dialog", dialogue)
-    page.on("console", lambda message: problems.append(f"writes to the console: {message.text}"))
-    page.on("pageerror", lambda error: problems.append(f"throws {error}"))
+    for one in used.values():
+        one.page.keyboard.press("Escape")
+        one.page.select_option("#language-switch", "en")
+        one.page.select_option("#theme-switch", "auto")
+        one.finish()

@@ -38,18 +38,34 @@ def size(chart: Locator) -> tuple[float, float]:
     return box["width"], box["height"]
 
 
+def over(page: Page, chart: str, x: float, y: float) -> tuple[float, float]:
+    """Moves the pointer over a place of a chart, px from its upper left corner; that place in the window."""
+    # The driver's own pointing would first try places that the page's header or the panel covers.
+    left, top = page.locator(f"#{chart}").evaluate(
+        "box => { box.scrollIntoView({ block: 'center' }); const { x, y } = box.getBoundingClientRect();"
+        " return [x, y]; }"
+    )
+    page.mouse.move(left + x, top + y)
+    return left + x, top + y
+
+
+def click(page: Page, chart: str, x: float, y: float, count: int = 1) -> None:
+    at = over(page, chart, x, y)
+    page.mouse.click(*at, click_count=count)
+
+
 def point(page: Page, chart: str, x: float, y: float) -> tuple[str, Hint]:
-    """Title and lines of the hint at a place of the chart with that id, px from its upper left corner."""
-    box = page.locator(f"#{chart}")
+    """Title and lines of the hint at a place of a chart."""
     # From elsewhere, so that what was shown before is gone.
     page.mouse.move(0, 0)
-    box.hover(position={"x": x, "y": y})
-    shown = box.locator("div:has(> table)")
+    over(page, chart, x, y)
+    shown = page.locator(f"#{chart} div:has(> table)")
     shown.wait_for(timeout=5_000)
-    lines = shown.locator("tr").evaluate_all(
-        "rows => rows.map((row) => [...row.cells].map((c) => c.textContent))"
+    title, lines = shown.evaluate(
+        "hint => [hint.querySelector('b').textContent, [...hint.querySelectorAll('tr')]"
+        ".map((row) => [...row.cells].map((cell) => cell.textContent))]"
     )
-    return shown.locator("b").inner_text(), dict(lines)
+    return title, dict(lines)
 
 
 def place(page: Page, chart: str, finder: dict[str, Any], value: Any) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.report import build
 from tests.report.page import reports
 from tests.report.page.conftest import OpenPage, PageOf
-from tests.report.page.driving import choose, option, place, point, selected
+from tests.report.page.driving import choose, click, option, place, point, selected
 from tracekit.report.i18n import Locale
 
 
@@ -78,7 +78,7 @@ def test_blocks_are_those_of_report_json(page_of: PageOf, name: str) -> None:
 def test_a_block_is_selected(page_of: PageOf) -> None:
     page = page_of("synthetic")
     x, y = column(page, "blocks-chart", 42)
-    page.locator("#blocks-chart").click(position={"x": x, "y": y})
+    click(page, "blocks-chart", x, y)
     assert selected(page) == "model.layers.42"
     page.keyboard.press("Escape")
     page.locator("#blocks-chart").focus()
@@ -168,7 +168,7 @@ def test_a_dot_is_selected(page_of: PageOf) -> None:
     page.keyboard.press("End")
     assert selected(page) in ("layers.0.fc", "layers.1.fc")
     x, y = place(page, "roofline-chart", {"seriesId": "dots"}, [98765.4321, 70.5719414])
-    page.locator("#roofline-chart").click(position={"x": x, "y": y})
+    click(page, "roofline-chart", x, y)
     assert selected(page) in ("layers.0.attn", "layers.1.attn")
     # The dots of what is selected stand over the others, and only they have a colour.
     choose(page, 2)
@@ -202,7 +202,8 @@ def test_passes_by_hand(page_of: PageOf) -> None:
 @pytest.mark.parametrize("name", ["sample", "qwen", "generate", "train"])
 def test_passes_are_those_of_report_json(page_of: PageOf, name: str) -> None:
     page, document, locale = page_of(name), reports.document(name), Locale("en")
-    for i, one in enumerate(document["passes"]):
+    for i in sorted({0, len(document["passes"]) // 2, len(document["passes"]) - 1}):
+        one = document["passes"][i]
         at = column(page, "passes-chart", i) if len(document["passes"]) > 1 else (300.0, 20.0)
         _title, lines = point(page, "passes-chart", *at)
         assert lines["Wall time"] == locale.duration(one["wall_us"])

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.report.page import reports
 from tests.report.page.conftest import OpenPage, PageOf
-from tests.report.page.driving import choose, point, selected, size
+from tests.report.page.driving import choose, click, point, selected, size
 from tracekit.report.i18n import Locale
 
 CHART = "flame-chart"
@@ -139,7 +139,7 @@ def test_a_click_zooms_and_selects(page_of: PageOf) -> None:
     chart = page.locator(f"#{CHART}")
     width, _height = size(chart)
     expect(page.locator("#flame-out")).to_be_disabled()
-    chart.click(position={"x": width * 0.6, "y": 1.5 * ROW})
+    click(page, CHART, width * 0.6, 1.5 * ROW)
     assert selected(page) == "layers.1"
     assert "3.00 ms" not in crumbs(page)
     assert "1.20 ms" in crumbs(page)
@@ -148,14 +148,14 @@ def test_a_click_zooms_and_selects(page_of: PageOf) -> None:
     assert point(page, CHART, width * 0.60, 2.5 * ROW)[0] == "layers.1.fc"
     assert point(page, CHART, width * 0.82, 2.5 * ROW)[0] == "layers.1.fc"
     # What is above zooms out.
-    chart.click(position={"x": width * 0.5, "y": 0.5 * ROW})
+    click(page, CHART, width * 0.5, 0.5 * ROW)
     assert "3.00 ms" in crumbs(page)
     assert point(page, CHART, width * 0.6, 1.5 * ROW)[0] == "layers.1"
-    chart.click(position={"x": width * 0.1, "y": 2.5 * ROW})
+    click(page, CHART, width * 0.1, 2.5 * ROW)
     assert selected(page) == "layers.0.attn"
     page.locator("#flame-out").click()
     assert "1.20 ms" in crumbs(page)
-    chart.dblclick(position={"x": width * 0.5, "y": 0.5 * ROW})
+    click(page, CHART, width * 0.5, 0.5 * ROW, count=2)
     assert "3.00 ms" in crumbs(page)
 
 
@@ -202,7 +202,7 @@ def test_what_is_too_narrow_is_one_and_opens(page_of: PageOf) -> None:
     title, lines = point(page, CHART, 8, 3.5 * ROW)
     assert title == "48 more"
     assert lines["Inside"] == "moe"
-    chart.click(position={"x": 8, "y": 3.5 * ROW})
+    click(page, CHART, 8, 3.5 * ROW)
     assert "1.58 ms" in crumbs(page)
     for e in (0, 20, 47):
         title, lines = point(page, CHART, width * (e + 0.5) / 48, 3.5 * ROW)

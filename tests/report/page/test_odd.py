@@ -11,7 +11,7 @@ import pytest
 from tests.report import build
 from tests.report.page import reports
 from tests.report.page.conftest import OpenPage
-from tests.report.page.driving import choose
+from tests.report.page.driving import choose, over
 from tests.report.page.test_tree import search
 from tracekit.analysis.schema import Report, Timeline, TimelineEvents, TimelineStream
 
@@ -114,7 +114,7 @@ def test_it_can_be_walked_through(open_page: OpenPage, name: str) -> None:
         chart.focus()
         page.keyboard.press("ArrowRight")
         page.keyboard.press("End")
-        chart.hover(position={"x": 300, "y": 20})
+        over(page, chart.get_attribute("id") or "", 300, 20)
     page.select_option("#language-switch", "ru")
     page.select_option("#theme-switch", "dark")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -69,7 +69,7 @@ def test_every_figure_is_that_of_report_json(page_of: PageOf, name: str) -> None
 
 def test_three_thousand_operators(open_page: OpenPage, tmp_path: Path) -> None:
     """Operator i takes 3000 - i µs; its shapes are [i + 1, 64] and [64, 128]."""
-    page = open_page("synthetic", accept_downloads=True)
+    page = open_page("synthetic")
     table = page.locator("#ops-grid")
     first = rows(page, "ops-grid")[0]
     assert (first["name"], first["time"]) == ("aten::op_0000", "3.000")

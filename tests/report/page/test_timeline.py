@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.report.page import reports
 from tests.report.page.conftest import PageOf
-from tests.report.page.driving import choose, option, place, point, selected
+from tests.report.page.driving import choose, click, option, over, place, point, selected
 from tracekit.report.i18n import Locale
 
 CHART = "timeline-chart"
@@ -116,14 +116,15 @@ def test_the_keyboard_zooms_and_moves(page_of: PageOf) -> None:
 
 def test_the_wheel_zooms_with_the_control_key_only(page_of: PageOf) -> None:
     page = page_of("small")
-    box = page.locator(f"#{CHART}")
-    box.hover(position={"x": 700, "y": 60})
+    over(page, CHART, 700, 60)
+    # A chart that has the focus keeps the wheel.
+    page.evaluate("document.activeElement.blur()")
     before = page.evaluate("scrollY")
     page.mouse.wheel(0, -200)
     page.wait_for_timeout(200)
     assert window(page) == (0, 6000)
     assert page.evaluate("scrollY") != before
-    box.hover(position={"x": 700, "y": 60})
+    over(page, CHART, 700, 60)
     page.keyboard.down("Control")
     page.mouse.wheel(0, -200)
     page.keyboard.up("Control")
@@ -158,7 +159,7 @@ def test_a_click_selects_and_enter_zooms_to_it(page_of: PageOf) -> None:
     page = page_of("small")
     names = lanes(page)
     x, y = at(page, 2600, names.index("stream 20"))
-    page.locator(f"#{CHART}").click(position={"x": x, "y": y})
+    click(page, CHART, x, y)
     assert selected(page) == "layers.1.fc"
     page.locator(f"#{CHART}").focus()
     page.keyboard.press("Enter")

@@ -244,7 +244,7 @@ def test_a_phase(open_page: OpenPage) -> None:
 
 @pytest.mark.parametrize("name", ["small", "hostile", "synthetic"])
 def test_the_file_has_the_numbers_of_report_json(open_page: OpenPage, tmp_path: Path, name: str) -> None:
-    page = open_page(name, accept_downloads=True)
+    page = open_page(name)
     page.locator("#tree-flat").check()
     with page.expect_download() as waiting:
         page.locator("#tree-controls").get_by_role("button", name="CSV").click()
