@@ -120,8 +120,6 @@ def open_page(browser: Browser, tab: Tab, page_file: PageFile, tmp_path: Path) -
         return used[-1].open(path)
 
     yield opened
-    tab.page.emulate_media(media="null", color_scheme="null")
-    tab.page.set_viewport_size(VIEWPORT)
     try:
         for one in used:
             one.finish()
@@ -154,7 +152,11 @@ def page_of(browser: Browser, page_file: PageFile, kept_tabs: dict[str, Tab]) ->
 
     yield opened
     for one in used.values():
-        one.page.keyboard.press("Escape")
-        one.page.select_option("#language-switch", "en")
-        one.page.select_option("#theme-switch", "auto")
+        if one.page.locator("#inspector").is_visible():
+            one.page.keyboard.press("Escape")
+            # The icicle has zoomed to what was selected.
+            one.page.locator("#flame-chart").press("Home")
+        for switch, value in (("#language-switch", "en"), ("#theme-switch", "auto")):
+            if one.page.locator(switch).input_value() != value:
+                one.page.select_option(switch, value)
         one.finish()

@@ -32,6 +32,21 @@ def selected(page: Page) -> str:
     return page.locator("#inspector .path").inner_text()
 
 
+def fits(page: Page) -> bool:
+    """Whether the page is no wider than the window; it has a second to follow a change of that."""
+    return page.evaluate(  # type: ignore[no-any-return]
+        """() => new Promise((done) => {
+             const until = performance.now() + 1000;
+             const look = () => {
+               const fits = document.documentElement.scrollWidth <= innerWidth;
+               if (fits || performance.now() > until) done(fits);
+               else requestAnimationFrame(look);
+             };
+             look();
+           })"""
+    )
+
+
 def size(chart: Locator) -> tuple[float, float]:
     box = chart.bounding_box()
     assert box is not None

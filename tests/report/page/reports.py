@@ -386,3 +386,5 @@ ALL: dict[str, Callable[[], Report]] = {
     "synthetic": synthetic,
     "hostile": hostile,
 }
+# One after another in a browser: `train` differs from `generate` in what others than the page decide.
+BROWSED = [name for name in ALL if name != "train"]

@@ -106,7 +106,7 @@ def test_widths_by_hand(page_of: PageOf) -> None:
     assert lines["Bound reached"] == "25.0%"
 
 
-@pytest.mark.parametrize("name", [name for name in reports.ALL if name != "hostile"])
+@pytest.mark.parametrize("name", [name for name in reports.BROWSED if name != "hostile"])
 def test_modules_stand_where_their_time_puts_them(page_of: PageOf, name: str) -> None:
     page, document, locale = page_of(name), reports.document(name), Locale("en")
     side = "gpu" if document["accounting"]["gpu_events"] else "cpu"

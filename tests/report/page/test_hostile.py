@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.report.page import reports
 from tests.report.page.conftest import OpenPage, PageOf
-from tests.report.page.driving import choose, option
+from tests.report.page.driving import choose, fits, option
 from tests.report.page.test_tree import rows
 from tracekit.report.escape import clean
 
@@ -86,9 +86,9 @@ def test_names_are_shown_as_they_are(page: Page) -> None:
 def test_long_names_keep_the_page_together(page: Page) -> None:
     for width in (1400, 700, 380):
         page.set_viewport_size({"width": width, "height": 900})
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+        assert fits(page), width
         choose(page, 2)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+        assert fits(page), width
     page.set_viewport_size({"width": 1400, "height": 900})
     # Of 5,000 letters a cell has a few hundred, and their hint two thousand at most.
     longest = page.locator(".name").evaluate_all(

@@ -11,7 +11,7 @@ import pytest
 from tests.report import build
 from tests.report.page import reports
 from tests.report.page.conftest import OpenPage
-from tests.report.page.driving import choose, over
+from tests.report.page.driving import choose, fits, over
 from tests.report.page.test_tree import search
 from tracekit.analysis.schema import Report, Timeline, TimelineEvents, TimelineStream
 
@@ -117,7 +117,7 @@ def test_it_can_be_walked_through(open_page: OpenPage, name: str) -> None:
         over(page, chart.get_attribute("id") or "", 300, 20)
     page.select_option("#language-switch", "ru")
     page.select_option("#theme-switch", "dark")
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert fits(page)
     shown = page.locator("main").inner_text()
     if name != "strange operands":
         assert not [word for word in ("NaN", "undefined", "Infinity", "null", "[object") if word in shown]

@@ -36,7 +36,7 @@ def test_kernels_by_hand(page_of: PageOf) -> None:
     assert page.locator("#kernels-grid .bar-note").first.inner_text() == "66.7%"
 
 
-@pytest.mark.parametrize("name", reports.ALL)
+@pytest.mark.parametrize("name", reports.BROWSED)
 def test_every_figure_is_that_of_report_json(page_of: PageOf, name: str) -> None:
     page, document, locale = page_of(name), reports.document(name), Locale("en")
     on_gpu = document["accounting"]["gpu_events"] > 0
