@@ -284,6 +284,8 @@ HOSTILE = (
     "hasOwnProperty",
     "\ud800lone\udfff",
     "&lt;b&gt;&amp;",
+    "=HYPERLINK(0)",
+    "@SUM(A1)",
     "javascript:window.hacked=1",
     "'+window.hacked=1+'",
     "*/window.hacked=1/*",
