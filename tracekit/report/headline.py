@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from tracekit.analysis.schema import Report
-from tracekit.report import reasons, view
+from tracekit.report import reasons, shared_facts, view
 from tracekit.report.escape import clean, elide
 from tracekit.report.i18n import DASH, Locale
 from tracekit.report.phase_view import PassFigures, each, pass_figures, plain_name
@@ -64,7 +64,7 @@ def headline(report: Report, locale: Locale) -> Iterator[tuple[str, str]]:
                 share=locale.percent(flops.peak_share)
             )
         yield _("Achieved"), of_passes(lambda one: locale.flops_rate(one.headline_tflops)) + share
-    if bound := view.bound_of_a_pass(report, locale):
+    if bound := shared_facts.bound_of_a_pass(report, locale):
         yield _("Bound of a pass") if time.passes else _("Bound of the whole trace"), bound
     if any(one.tokens_per_second is not None for one in figures):
         yield _("Tokens per second"), of_passes(lambda one: locale.fixed(one.tokens_per_second, 1))

@@ -15,7 +15,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tracekit.analysis.schema import GpuState, Report
 from tracekit.messages import N_, Message
-from tracekit.report import model_facts, pass_sections, reasons, roofline_sections, sections, view
+from tracekit.report import (
+    model_facts,
+    pass_sections,
+    reasons,
+    roofline_sections,
+    sections,
+    shared_facts,
+    view,
+)
 from tracekit.report.escape import markdown_name, markdown_quote
 from tracekit.report.i18n import DASH, Locale
 from tracekit.report.phase_view import PassFigures, each, each_with_note, pass_figures, side_by_side
@@ -285,7 +293,7 @@ class _Facts:
                     _("Matrix FLOPs that causal masks leave, whole trace"),
                     locale.flops(flops.causal_matrix),
                 )
-            if bound := view.bound_of_a_pass(report, locale):
+            if bound := shared_facts.bound_of_a_pass(report, locale):
                 yield _("Bound of a pass") if report.time.passes else _("Bound of the whole trace"), bound
         else:
             name = markdown_name(report.device.name) if report.device.name else _("CPU")

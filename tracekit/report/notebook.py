@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from tracekit.analysis.schema import Finding, Report
-from tracekit.report import palette, view
+from tracekit.report import palette, shared_facts, view
 from tracekit.report.escape import clean, elide
 from tracekit.report.headline import headline
+from tracekit.report.html_templates import html_template
 from tracekit.report.i18n import Locale
 
 MODULES = 8
@@ -28,40 +25,25 @@ def render_card(report: Report, locale: Locale) -> str:
     """A card of at most some 20 kB: headline, where the GPU time went, slowest modules, findings."""
     slowest = view.slowest_modules(report, MODULES)
     rest = max(0, len(report.findings) - FINDINGS)
-    return (
-        _environment()
-        .get_template("notebook_card.html.j2")
-        .render(
-            _=locale._,
-            lang=locale.lang,
-            title=_name(view.title(report)),
-            facts=[(label, elide(text, TEXT_WIDTH)) for label, text in headline(report, locale)],
-            accounting=_accounting(report, locale) if view.has_gpu(report) else [],
-            modules=[
-                (
-                    f"{locale.milliseconds(us)} {locale._('ms')}",
-                    _name(module.path) or f"({locale._('the whole model')})",
-                    _name(module.type or ""),
-                    _percentage(us, slowest[0][1]),
-                )
-                for module, us in slowest
-            ],
-            basis=view.self_time_basis(report, locale),
-            findings=[_finding(finding, locale) for finding in report.findings[:FINDINGS]],
-            rest=locale.ngettext("{n} more in the report", "{n} more in the report", rest) if rest else "",
-            bar=palette.BLUE,
-        )
-    )
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("tracekit.report"),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return html_template("notebook_card.html.j2").render(
+        _=locale._,
+        lang=locale.lang,
+        title=_name(view.title(report)),
+        facts=[(label, elide(text, TEXT_WIDTH)) for label, text in headline(report, locale)],
+        accounting=_accounting(report, locale) if view.has_gpu(report) else [],
+        modules=[
+            (
+                f"{locale.milliseconds(us)} {locale._('ms')}",
+                _name(module.path) or f"({locale._('the whole model')})",
+                _name(module.type or ""),
+                _percentage(us, slowest[0][1]),
+            )
+            for module, us in slowest
+        ],
+        basis=view.self_time_basis(report, locale),
+        findings=[_finding(finding, locale) for finding in report.findings[:FINDINGS]],
+        rest=locale.ngettext("{n} more in the report", "{n} more in the report", rest) if rest else "",
+        bar=palette.BLUE,
     )
 
 
@@ -76,28 +58,25 @@ def _percentage(part: float, whole: float) -> str:
 
 def _accounting(report: Report, locale: Locale) -> list[tuple[str, str, str, str]]:
     """Label, time, share and bar of each kind that has GPU events."""
-    shares = {name: getattr(report.accounting, name) for name in view.KIND_LABELS}
-    percentages = view.percentages([share.us for share in shares.values()])
     return [
         (
-            locale.message(view.KIND_LABELS[name]),
+            share.label,
             f"{locale.milliseconds(share.us)} {locale._('ms')}",
-            locale.rounded_percentage(percentage, share.us == 0),
-            _percentage(percentage, 100),
+            share.percentage_text,
+            _percentage(share.percentage, 100),
         )
-        for (name, share), percentage in zip(shares.items(), percentages, strict=True)
+        for share in shared_facts.accounted(report, locale)
         if share.events
     ]
 
 
 def _finding(finding: Finding, locale: Locale) -> tuple[str, str, str, str, str]:
     """Severity, its colour, subject, what was seen and is to be done, gain."""
-    severity = view.SEVERITIES.get(finding.severity)
-    evidence, advice = (locale.message(text).rstrip(".") for text in (finding.evidence, finding.advice))
+    label, evidence, advice = shared_facts.finding_words(finding, locale)
     return (
-        locale.message(severity) if severity is not None else _name(finding.severity),
+        elide(label, NAME_WIDTH),
         COLOURS.get(finding.severity, palette.GREY),
         _name(finding.module) if finding.module else "",
-        f"{elide(evidence, TEXT_WIDTH)}. {view.sentence(elide(advice, TEXT_WIDTH))}.",
-        view.gain(finding, locale),
+        f"{elide(evidence, TEXT_WIDTH)}. {elide(advice, TEXT_WIDTH)}.",
+        shared_facts.gain(finding, locale),
     )

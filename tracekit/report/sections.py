@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tracekit.analysis.schema import ModuleRow, OpRow, Report, TypeRow
 from tracekit.messages import N_, Message
-from tracekit.report import reasons, view
+from tracekit.report import reasons, shared_facts, view
 from tracekit.report.escape import (
     clean,
     elide,
@@ -277,16 +277,9 @@ def accounting(report: Report, locale: Locale) -> str:
     if not view.has_gpu(report):
         return _only(locale, reasons.why_no_gpu())
     _, split = locale._, report.accounting
-    shares = {name: getattr(split, name) for name in view.KIND_LABELS}
-    percentages = view.percentages([share.us for share in shares.values()])
     rows = [
-        [
-            locale.message(view.KIND_LABELS[name]),
-            locale.count(share.events),
-            locale.milliseconds(share.us),
-            locale.rounded_percentage(percentage, share.us == 0),
-        ]
-        for (name, share), percentage in zip(shares.items(), percentages, strict=True)
+        [share.label, locale.count(share.events), locale.milliseconds(share.us), share.percentage_text]
+        for share in shared_facts.accounted(report, locale)
     ]
     total = locale.with_percent_sign(locale.fixed(100.0, 1))
     rows.append(
@@ -394,14 +387,10 @@ def findings(report: Report, locale: Locale) -> str:
         return locale._("Nothing stands out.")
     lines = []
     for finding in report.findings:
-        severity = view.SEVERITIES.get(finding.severity)
-        label = locale.message(severity) if severity is not None else markdown_name(finding.severity)
+        label, evidence, advice = shared_facts.finding_words(finding, locale, markdown_quote)
         subject = f"{markdown_quote(finding.module)}: " if finding.module else ""
-        evidence, advice = (
-            locale.message(text, markdown_quote).rstrip(".") for text in (finding.evidence, finding.advice)
-        )
-        gain = f" {gained}" if (gained := view.gain(finding, locale)) else ""
-        lines.append(f"- **{label}** — {subject}{evidence}. {view.sentence(advice)}.{gain}")
+        gain = f" {gained}" if (gained := shared_facts.gain(finding, locale)) else ""
+        lines.append(f"- **{label}** — {subject}{evidence}. {advice}.{gain}")
     return "\n".join(lines)
 
 

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tracekit.analysis.schema import ModuleRow, Report
-from tracekit.report import view
+from tracekit.report import shared_facts, view
 from tracekit.report.escape import clean, elide
 from tracekit.report.headline import headline
 from tracekit.report.i18n import Locale
@@ -107,15 +107,13 @@ def _pairs(pairs: Iterable[tuple[str, str]], width: int) -> Table:
 def _accounting(report: Report, locale: Locale, width: int) -> Table:
     with_bars = width >= ROOMY
     table = _grid(*"lrrl"[: 3 + with_bars], labels=_labels_width(width))
-    shares = {name: getattr(report.accounting, name) for name in view.KIND_LABELS}
-    percentages = view.percentages([share.us for share in shares.values()])
-    for (name, share), percentage in zip(shares.items(), percentages, strict=True):
+    for share in shared_facts.accounted(report, locale):
         if share.events:
-            bar = Text("█" * round(percentage / 100 * BAR), style="cyan")
+            bar = Text("█" * round(share.percentage / 100 * BAR), style="cyan")
             table.add_row(
-                locale.message(view.KIND_LABELS[name]),
+                share.label,
                 f"{locale.milliseconds(share.us)} {locale._('ms')}",
-                locale.rounded_percentage(percentage, share.us == 0),
+                share.percentage_text,
                 *([bar] if with_bars else []),
             )
     return table
@@ -135,14 +133,11 @@ def _slowest(timed: Sequence[tuple[ModuleRow, float]], locale: Locale, width: in
 def _findings(report: Report, locale: Locale) -> Table:
     table = _grid("l", "l")
     for finding in report.findings[:FINDINGS]:
-        severity = view.SEVERITIES.get(finding.severity)
-        label = locale.message(severity) if severity is not None else clean(finding.severity)
+        label, *words = shared_facts.finding_words(finding, locale)
         subject = f"{_fit(clean(finding.module), 60)}: " if finding.module else ""
-        evidence, advice = (
-            _fit(locale.message(text).rstrip("."), SENTENCE) for text in (finding.evidence, finding.advice)
-        )
-        gain = f" {gained}" if (gained := view.gain(finding, locale)) else ""
-        text = Text(f"{subject}{evidence}. {view.sentence(advice)}.{gain}")
+        evidence, advice = (_fit(text, SENTENCE) for text in words)
+        gain = f" {gained}" if (gained := shared_facts.gain(finding, locale)) else ""
+        text = Text(f"{subject}{evidence}. {advice}.{gain}")
         table.add_row(Text(label, style=STYLES.get(finding.severity, "")), text)
     rest = len(report.findings) - FINDINGS
     if rest > 0:

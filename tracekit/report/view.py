@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import PurePath
 
-from tracekit.analysis.schema import BlockRow, Finding, GpuState, ModuleRow, Pass, Report, Telemetry, TypeRow
+from tracekit.analysis.schema import BlockRow, GpuState, ModuleRow, Pass, Report, Telemetry, TypeRow
 from tracekit.messages import N_, Message
 from tracekit.report.i18n import Locale
 from tracekit.report.kernel_names import short_names
@@ -326,34 +326,6 @@ PARTS = {
     "norm": N_("norms"),
     "residual": N_("the rest of the block"),
 }
-
-
-def bound_reached(report: Report) -> float | None:
-    """What a pass reaches of its bound, or the whole trace where no pass has one; at most 1."""
-    flops = report.flops
-    share = flops.bound_share if flops.bound_share_per_pass is None else flops.bound_share_per_pass
-    return None if share is None else min(share, 1.0)
-
-
-def bound_of_a_pass(report: Report, locale: Locale) -> str:
-    """The least time a pass could take, what of it the GPU reaches, and what limits; empty if unknown."""
-    flops, _ = report.flops, locale._
-    reached = bound_reached(report)
-    if reached is None:
-        return ""
-    bound = flops.bound_us if flops.bound_per_pass_us is None else flops.bound_per_pass_us
-    notes = [_("{share} of it is reached").format(share=locale.percent(reached))]
-    root = next((row for row in report.modules if row.depth == 0), None)
-    if root is not None and root.limited_by is not None:
-        notes.append(_("limited by: {limit}").format(limit=locale.message(LIMITS[root.limited_by])))
-    return f"{locale.duration(bound)} ({'; '.join(notes)})"
-
-
-def gain(finding: Finding, locale: Locale) -> str:
-    """A sentence on what acting on the finding would win; empty where that is not known."""
-    if finding.gain_us is None:
-        return ""
-    return locale._("Gain: up to {time}.").format(time=locale.duration(finding.gain_us))
 
 
 def gpu_states(telemetry: Telemetry) -> list[tuple[GpuState | None, GpuState | None]]:

@@ -10,18 +10,22 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tracekit.analysis.schema import Report
-from tracekit.report import view
+from tracekit.report import palette, view
 from tracekit.report.escape import clean
+from tracekit.report.html_templates import html_template
 from tracekit.report.i18n import LANGUAGES, Locale
 from tracekit.report.page.payload import encode, payload
 from tracekit.report.page.texts import PageTexts, texts_of
 
 FOLDER = Path(__file__).parent
 VENDOR_SCRIPTS = ("echarts.min.js", "tabulator.min.js")
+# The colours of the pictures, for what the style sheets draw.
+PALETTE_STYLE = (
+    f":root {{ --forward: {palette.BLUE}; --backward: {palette.ORANGE}; --outside: {palette.GREY}; }}"
+)
 STYLES = ("vendor/tabulator.min.css", "page.css", "tables.css", "inspector.css", "charts.css")
 # In this order: a script uses only what stands in those before it, and `main.js` starts them.
 SCRIPTS = (
@@ -40,32 +44,17 @@ def render_page(report: Report, lang: str, top: int = 20) -> str:
     """
     locales = {name: Locale(name) for name in LANGUAGES}
     texts: dict[str, PageTexts] = {name: texts_of(report, locale, top) for name, locale in locales.items()}
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            _=str,  # marks texts for extraction; the template translates them into every language
-            lang=lang,
-            per_pass=view.is_per_pass(report),
-            locales=locales,
-            texts=texts,
-            title=clean(view.title(report)),
-            styles=[Markup(_source(name)) for name in STYLES],
-            vendor_scripts=[Markup(_source(f"vendor/{name}")) for name in VENDOR_SCRIPTS],
-            scripts=[Markup(_source(name)) for name in SCRIPTS],
-            payload=Markup(encode(payload(report, locales, lang))),
-        )
-    )
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("tracekit.report"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=True,
+    return html_template("page.html.j2").render(
+        _=str,  # marks texts for extraction; the template translates them into every language
+        lang=lang,
+        per_pass=view.is_per_pass(report),
+        locales=locales,
+        texts=texts,
+        title=clean(view.title(report)),
+        styles=[Markup(PALETTE_STYLE), *(Markup(_source(name)) for name in STYLES)],
+        vendor_scripts=[Markup(_source(f"vendor/{name}")) for name in VENDOR_SCRIPTS],
+        scripts=[Markup(_source(name)) for name in SCRIPTS],
+        payload=Markup(encode(payload(report, locales, lang))),
     )
 
 

@@ -6,8 +6,7 @@ referred to by their position in `Report.modules`.
 
 from __future__ import annotations
 
-import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,6 +18,7 @@ from tracekit.report.escape import clean
 from tracekit.report.i18n import Locale, page_messages
 from tracekit.report.json import plain
 from tracekit.report.phase_view import plain_name, side_by_side
+from tracekit.report.tables.columns import fields_of
 
 # What a module's columns do not repeat: its place in the tree, and texts that are known otherwise.
 _TREE_FIELDS = {"path", "name", "type", "parent", "block", "phases"}
@@ -82,17 +82,16 @@ def payload(report: Report, locales: Mapping[str, Locale], lang: str) -> dict[st
     }
 
 
-def columns(rows: Sequence[Row], without: set[str] = frozenset()) -> Columns:  # type: ignore[assignment]
+def columns(rows: Sequence[Row], without: Collection[str] = ()) -> Columns:
     """A list of values per field of `rows`; texts cleaned, messages left out."""
     if not rows:
         return {}
-    hints = typing.get_type_hints(type(rows[0]))
-    shown = [
-        name
-        for name in rows[0].__struct_fields__
-        if name not in without and hints[name] is not Message and typing.get_origin(hints[name]) is not tuple
-    ]
-    return {name: _column([getattr(row, name) for row in rows]) for name in shown}
+    fields = [field for field in fields_of(type(rows[0])) if field.kind is not Message]
+    return {
+        field.name: _column([getattr(row, field.name) for row in rows])
+        for field in fields
+        if field.name not in without
+    }
 
 
 def _column(values: list[Any]) -> list[Any] | None:

@@ -5,7 +5,7 @@ Values are text, which the template escapes, or Markdown whose names are escaped
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from tracekit.analysis.schema import Report
-from tracekit.report import markdown, pass_sections, reasons, roofline_sections, sections, view
+from tracekit.report import markdown, pass_sections, reasons, roofline_sections, sections, shared_facts, view
 from tracekit.report.escape import clean
 from tracekit.report.i18n import DASH, Locale
 from tracekit.report.phase_view import PassFigures, each, pass_figures, plain_name
@@ -41,15 +41,6 @@ class FindingText:
 
 
 @dataclass(frozen=True)
-class AccountingShare:
-    kind: str
-    label: str
-    time: str
-    percentage: str
-    share: float
-
-
-@dataclass(frozen=True)
 class Section:
     """A table of the Markdown report."""
 
@@ -63,7 +54,7 @@ class PageTexts:
     subtitle: str
     tiles: Sequence[Tile]
     findings: Sequence[FindingText]
-    accounting: Sequence[AccountingShare]
+    accounting: Sequence[shared_facts.Accounted]
     details: Sequence[Section]
     lacks: Markup
 
@@ -74,7 +65,7 @@ def texts_of(report: Report, locale: Locale, top: int) -> PageTexts:
         subtitle=_subtitle(report, locale),
         tiles=list(_tiles(report, locale)),
         findings=list(_findings(report, locale)),
-        accounting=list(_accounting(report, locale)),
+        accounting=[share for share in shared_facts.accounted(report, locale) if share.events],
         details=list(_details(report, locale, top)),
         lacks=_html(sections.lacks(report, locale)),
     )
@@ -92,8 +83,8 @@ def _subtitle(report: Report, locale: Locale) -> str:
 def _tiles(report: Report, locale: Locale) -> Iterator[Tile]:
     _, flops, figures = locale._, report.flops, pass_figures(report)
 
-    def of_passes(show: object) -> str:
-        return each(figures, show, plain_name)  # type: ignore[arg-type]
+    def of_passes(show: Callable[[PassFigures], str]) -> str:
+        return each(figures, show, plain_name)
 
     def over(one: PassFigures) -> str:
         return view.median_of(one.passes, locale) if one.wall_us is not None else ""
@@ -121,8 +112,10 @@ def _tiles(report: Report, locale: Locale) -> Iterator[Tile]:
             rate=locale.flops_rate(flops.achieved_tflops)
         )
         yield Tile(_("Share of the peak"), locale.percent(flops.peak_share), note)
-    if view.bound_reached(report) is not None:
-        yield _bound(report, locale)
+    if (bound := shared_facts.pass_bound(report)) is not None:
+        least = _("the least that it could take: {bound}").format(bound=locale.duration(bound.us))
+        note = "; ".join([least, *shared_facts.limit_note(bound, locale)])
+        yield Tile(_("Bound reached"), locale.percent(bound.reached), note)
     if any(one.tokens_per_second is not None for one in figures):
         yield Tile(_("Tokens per second"), of_passes(lambda one: locale.fixed(one.tokens_per_second, 1)), "")
 
@@ -136,48 +129,21 @@ def _gpu_time(report: Report, locale: Locale, figures: Sequence[PassFigures]) ->
     return Tile(_("GPU time of a pass"), per_pass, _("{time} over the whole trace").format(time=whole))
 
 
-def _bound(report: Report, locale: Locale) -> Tile:
-    _, flops = locale._, report.flops
-    bound = flops.bound_us if flops.bound_per_pass_us is None else flops.bound_per_pass_us
-    root = next((row for row in report.modules if row.depth == 0), None)
-    notes = [_("the least that it could take: {bound}").format(bound=locale.duration(bound))]
-    if root is not None and root.limited_by is not None:
-        notes.append(_("limited by: {limit}").format(limit=locale.message(view.LIMITS[root.limited_by])))
-    return Tile(_("Bound reached"), locale.percent(view.bound_reached(report)), "; ".join(notes))
-
-
 def _findings(report: Report, locale: Locale) -> Iterator[FindingText]:
     position = {row.path: i for i, row in enumerate(report.modules)}
     wall = report.time.pass_wall_us
     for finding in report.findings:
-        severity = view.SEVERITIES.get(finding.severity)
-        evidence, advice = (locale.message(text).rstrip(".") for text in (finding.evidence, finding.advice))
+        label, evidence, advice = shared_facts.finding_words(finding, locale)
         yield FindingText(
-            severity=finding.severity if severity is not None else "note",
-            label=locale.message(severity) if severity is not None else clean(finding.severity),
+            severity=finding.severity if finding.severity in view.SEVERITIES else "note",
+            label=label,
             subject=clean(finding.module or ""),
             module=position.get(finding.module) if finding.module is not None else None,
             evidence=f"{evidence}.",
-            advice=f"{view.sentence(advice)}.",
+            advice=f"{advice}.",
             gain=locale.duration(finding.gain_us) if finding.gain_us is not None else "",
             gain_share=min(1.0, finding.gain_us / wall) if finding.gain_us is not None and wall else None,
         )
-
-
-def _accounting(report: Report, locale: Locale) -> Iterator[AccountingShare]:
-    if not view.has_gpu(report):
-        return
-    shares = {name: getattr(report.accounting, name) for name in view.KIND_LABELS}
-    percentages = view.percentages([share.us for share in shares.values()])
-    for (name, share), percentage in zip(shares.items(), percentages, strict=True):
-        if share.events:
-            yield AccountingShare(
-                kind=name,
-                label=locale.message(view.KIND_LABELS[name]),
-                time=locale.duration(share.us),
-                percentage=locale.rounded_percentage(percentage, share.us == 0),
-                share=percentage / 100,
-            )
 
 
 def _details(report: Report, locale: Locale, top: int) -> Iterator[Section]:

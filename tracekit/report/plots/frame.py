@@ -25,6 +25,14 @@ EDGE = 0.15  # free at the border of a picture
 TITLE_SIZE, NOTE_SIZE, LEGEND_SIZE = 12.5, 9.0, 8.5
 TITLE_HEIGHT, LINE_HEIGHT, LEGEND_LINE = 0.3, 0.175, 0.21
 _HANDLE, _HANDLE_GAP, _COLUMN_GAP = 1.6, 0.5, 1.6  # in heights of the font, as matplotlib counts
+_LEGEND: dict[str, Any] = {
+    "frameon": False,
+    "borderpad": 0,
+    "borderaxespad": 0,
+    "handlelength": _HANDLE,
+    "handletextpad": _HANDLE_GAP,
+    "columnspacing": _COLUMN_GAP,
+}
 
 
 @dataclass(frozen=True)
@@ -116,12 +124,7 @@ def framed(picture: Picture, figure: Figure | None = None) -> Figure:
             bbox_to_anchor=(left / WIDTH, top / height),
             ncols=len(entries),
             fontsize=LEGEND_SIZE,
-            frameon=False,
-            borderpad=0,
-            borderaxespad=0,
-            handlelength=_HANDLE,
-            handletextpad=_HANDLE_GAP,
-            columnspacing=_COLUMN_GAP,
+            **_LEGEND,
         )
     return figure
 
@@ -179,12 +182,7 @@ def onto(picture: Picture, axes: Axes) -> Axes:
             ncols=min(len(handles), max(1, int(inches / column))),
             fontsize=LEGEND_SIZE,
             labelcolor=INK,
-            frameon=False,
-            borderpad=0,
-            borderaxespad=0,
-            handlelength=_HANDLE,
-            handletextpad=_HANDLE_GAP,
-            columnspacing=_COLUMN_GAP,
+            **_LEGEND,
         )
     return axes
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tracekit.analysis.schema import Report
 from tracekit.messages import N_, Message
-from tracekit.report import reasons, view
+from tracekit.report import reasons, shared_facts, view
 from tracekit.report.escape import clean
 from tracekit.report.i18n import Locale
 from tracekit.report.phase_view import plain_name, side_by_side
@@ -155,10 +155,8 @@ def _facts(report: Report, locale: Locale, facts: dict[str, Message]) -> Iterato
 def _accounting(report: Report, locale: Locale) -> Iterator[Fact]:
     if not view.has_gpu(report):
         return
-    shares = {name: getattr(report.accounting, name) for name in view.KIND_LABELS}
-    percentages = view.percentages([share.us for share in shares.values()])
-    for (name, share), percentage in zip(shares.items(), percentages, strict=True):
+    for share in shared_facts.accounted(report, locale):
         events = locale.ngettext("{n} event", "{n} events", share.events)
-        remark = f"{locale.rounded_percentage(percentage, share.us == 0)}, {events}"
-        yield Fact(locale.message(view.KIND_LABELS[name]), share.us, f"accounting.{name}.us", remark)
+        remark = f"{share.percentage_text}, {events}"
+        yield Fact(share.label, share.us, f"accounting.{share.kind}.us", remark)
     yield Fact(locale._("Total"), report.accounting.gpu_time_us, "accounting.gpu_time_us")
