@@ -106,7 +106,7 @@ def _last_started(nesting: Nesting, thread: Ints, start: Ints) -> Ints:
     stride = len(times) + 1
 
     def key(of_thread: Ints, of_start: Ints) -> Ints:
-        return np.asarray(of_thread * stride + np.searchsorted(times, of_start), np.int64)
+        return np.asarray(of_thread.astype(np.int64) * stride + np.searchsorted(times, of_start), np.int64)
 
     found = np.searchsorted(key(nesting.thread, nesting.start), key(thread, start), side="right") - 1
     inside = found >= 0
