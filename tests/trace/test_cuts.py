@@ -11,7 +11,6 @@ import io
 import json
 import os
 import re
-import sys
 import zipfile
 import zlib
 from pathlib import Path
@@ -26,7 +25,6 @@ from tracekit.messages import UserError
 from tracekit.trace import Trace, read
 from tracekit.trace.columns import Intervals
 
-READER = sys.modules["tracekit.trace.read"]  # its name in the package is the function's
 SOUND = sound_trace()
 READ = {"cpu_op", "cuda_runtime", "cuda_driver", "kernel", "gpu_memcpy", "gpu_memset", "user_annotation"}
 SAMPLE = Path(__file__).parents[2] / "sample_traces" / "llama_small.json.gz"
@@ -111,7 +109,7 @@ def test_cut_at_every_byte(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, chunk_bytes: int
 ) -> None:
     """Inside a string, a number, a keyword, a bracket; between events; in the metadata on both sides."""
-    monkeypatch.setattr(READER, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr("tracekit.trace.cut.CHUNK_BYTES", chunk_bytes)
     whole = Whole(FORMS[form])
     path = tmp_path / "t.json"
     expected = rows_of(SOUND.events)
