@@ -352,7 +352,7 @@ def test_a_trace_that_is_cut_off_gives_a_copy_that_can_be_opened(tmp_path: Path)
     done = write(report, lanes, tmp_path / "out.json")
     assert load(tmp_path / "out.json")["traceEvents"][:7] == json.loads(text)["traceEvents"][:7]
     assert [str(one) for one in done.warnings] == [
-        "the file is cut off; events read before that: 8",
+        f"the file is cut off, at byte {path.stat().st_size}; events read before that: 8",
         "events skipped that could not be decoded: 1, the first at byte 1321",
         "the copy ends there too, and is closed so that it can be opened",
     ]
@@ -362,7 +362,7 @@ def test_a_trace_that_is_cut_off_gives_a_copy_that_can_be_opened(tmp_path: Path)
     done = write(report, lanes, tmp_path / "out.json")
     assert load(tmp_path / "out.json")["traceEvents"][1:9] == json.loads(text)["traceEvents"][1:]
     assert [str(one) for one in done.warnings] == [
-        "the file is cut off; events read before that: 8",
+        f"the file is cut off, at byte {path.stat().st_size}; events read before that: 8",
         f"events skipped that could not be decoded: 1, the first at byte {broken}",
         "what is not JSON around the events is not in the copy",
         "the copy has what was mended, and a placeholder for each event that is no JSON",

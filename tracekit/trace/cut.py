@@ -14,6 +14,7 @@ EVENT_LIMIT_BYTES = 32 << 20
 BLIND_LIMIT_BYTES = 64 << 20
 METADATA_LIMIT_BYTES = 64 << 20
 
+_SEAM_BYTES = 64
 _OVERLAP_BYTES = 1 << 10
 _BETWEEN = b", \t\r\n"
 _CLOSING = re.compile(rb"[\s,]*(\])(?=\s*(?:[,}]|$))")
@@ -52,6 +53,7 @@ class Cutter:
         self.events_start = 0
         self.closing: int | None = None  # of the `]` behind the events
         self.lost: list[Lost] = []
+        self.size = 0  # of all text that was fed
         self.gave_up = False  # so much is no trace that the rest is not worth reading
         self._text = b""
         self._offset = 0  # of that text in the file
@@ -63,6 +65,7 @@ class Cutter:
 
     def feed(self, piece: bytes) -> Chunk | None:
         """The next chunk, if `piece` makes it whole."""
+        self.size += len(piece)
         if self.closing is not None:
             self._tail.add(piece)
             return None
@@ -211,13 +214,15 @@ class _Tail:
         self._text = bytearray()
         self._more_bytes = 0
         self._more_events = 0
+        self._seam = b""  # the end of the last piece, where half an event's phase may stand
 
     def add(self, piece: bytes) -> None:
         if len(self._text) < METADATA_LIMIT_BYTES:
             self._text += piece
-        else:
-            self._more_bytes += len(piece)
-            self._more_events += count_events(piece)
+            return
+        self._more_bytes += len(piece)
+        self._more_events += count_events(self._seam + piece) - count_events(self._seam)
+        self._seam = piece[-_SEAM_BYTES:]
 
     def read(self, is_list: bool) -> Behind:
         behind = read_behind(bytes(self._text), is_list)

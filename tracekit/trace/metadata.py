@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import msgspec
 
 from tracekit.trace.mend import mendings
-from tracekit.trace.scan import count_events, last_pair, scan_value
+from tracekit.trace.scan import count_events, find_key, last_pair, scan_value
 
 DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -42,9 +43,12 @@ def find_head(text: bytes, complete: bool) -> Head | None:
         return Head(len(text) - len(stripped) + 1, {}, is_list=True)
     if not stripped.startswith(b"{"):
         return None
-    first = None
-    for _, match in zip(range(_MOST_KEYS), _EVENTS_KEY.finditer(text), strict=False):
-        first = first or match
+    first = _EVENTS_KEY.search(text)
+    if first is None:
+        return None
+    # Where it should be, or where it could be if brackets or quotes are wrong.
+    likely = [match] if (match := find_key(text, _EVENTS_KEY)) else []
+    for match in (*likely, *islice(_EVENTS_KEY.finditer(text), _MOST_KEYS)):
         before = text[len(text) - len(stripped) : match.end()] + b"]}"
         if (metadata := decode_object(before)) is not None:
             del metadata["traceEvents"]
@@ -52,7 +56,7 @@ def find_head(text: bytes, complete: bool) -> Head | None:
         if (metadata := decode_mended(before)) is not None:
             del metadata["traceEvents"]
             return Head(match.end(), metadata, sound=False)
-    if first and (complete or len(text) - first.end() > _ENOUGH_BYTES):
+    if complete or len(text) - first.end() > _ENOUGH_BYTES:
         return Head(first.end(), {}, sound=False, read=False)
     return None
 

@@ -135,6 +135,7 @@ class _Reading:
             cutter.head,
             behind,
             problem,
+            cutter.size,
             builder.event_count,
             self.undecodable,
             Places(builder.untimed_count, builder.first_untimed or 0),
@@ -156,9 +157,8 @@ class _Reading:
             return self.source.problem
         if self.cutter.gave_up:
             return N_(
-                "more than {size} from byte {position} on are no events: the rest is not read",
-                size=f"{BLIND_LIMIT_BYTES >> 20} MiB",
-                position=self.cutter.lost[-1].begin,
+                "there are no events in {size} MiB of text, and the rest is not read",
+                size=BLIND_LIMIT_BYTES >> 20,
             )
         return None if behind.is_closed else N_("the file is cut off")
 

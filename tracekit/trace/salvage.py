@@ -28,6 +28,7 @@ _PART = re.compile(rb"\s*(?:[\]}]|,\s*" + _KEY + rb")")
 _CLOSING = re.compile(rb"[\s,]*(\])\s*(?:\}|,\s*" + _KEY + rb"|\[|\{)")
 _BRACKET = re.compile(rb"(\])\s*(?=[,}]|$)")
 _MOST_BRACKETS = 64
+_MOST_JOINED = 8
 
 
 @dataclass
@@ -116,8 +117,7 @@ class _Salvage:
                 self._check_commas(begin + len(bodies[at]), end)
                 at += 1
             else:
-                until = sound.index(True, at) if True in sound[at:] else len(spans)
-                at = self._take_unsound(at, until)
+                at = self._take_unsound(at, sound)
         return found
 
     def _take_beginning(self) -> None:
@@ -146,12 +146,16 @@ class _Salvage:
         if count != (end < len(self._text)):
             self._found.note(COMMAS, begin)
 
-    def _take_unsound(self, at: int, until: int) -> int:
-        """Takes the span `at`, or the spans from there to `until` if only together they are an event."""
+    def _take_unsound(self, at: int, sound: list[bool]) -> int:
+        """Takes the span `at`, or the unsound spans from there on if only together they are an event."""
         begin, end = self._spans[at]
         if self._take_mended(begin, end):
             return at + 1
-        if until - at > 1 and self._take_mended(begin, self._spans[until - 1][1]):
+        until = at + 1
+        while until < len(sound) and not sound[until] and until - at <= _MOST_JOINED:
+            until += 1
+        is_run = (at == 0 or sound[at - 1]) and 1 < until - at <= _MOST_JOINED
+        if is_run and self._take_mended(begin, self._spans[until - 1][1]):
             return until
         at_end = at + 1 == len(self._spans)
         if at_end and at > 0 and self._ending is Ending.MORE:
@@ -177,7 +181,7 @@ class _Salvage:
     def _take_apart(self, begin: int, end: int, ends_file: bool) -> None:
         """Takes the events at the beginning of a stretch, and what closes the list; the rest is lost."""
         text, found = self._text, self._found
-        while (value_end := scan_value(text[:end], begin)) and self._take_mended(begin, value_end):
+        while (value_end := scan_value(text, begin, end)) and self._take_mended(begin, value_end):
             rest = text[value_end:end]
             if _CLOSING.match(rest) or (ends_file and rest.strip(_BETWEEN) == b"]"):
                 found.closing, found.events_end = value_end + rest.index(b"]"), value_end

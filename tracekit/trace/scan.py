@@ -60,10 +60,10 @@ def count_events(text: bytes) -> int:
     return sum(1 for _ in PHASE.finditer(text))
 
 
-def scan_value(text: bytes, begin: int) -> int | None:
-    """The end of the object or list that opens at or behind `begin`; None where it does not end."""
+def scan_value(text: bytes, begin: int, end: int | None = None) -> int | None:
+    """The end of the object or list that opens at or behind `begin`; None where it has none up to `end`."""
     depth = 0
-    for token in _TOKEN.finditer(text, begin):
+    for token in _TOKEN.finditer(text, begin, len(text) if end is None else end):
         mark = text[token.start()]
         if mark in b"{[":
             depth += 1
@@ -73,6 +73,20 @@ def scan_value(text: bytes, begin: int) -> int | None:
                 return token.end() if depth == 0 else None
         elif token.end() - token.start() == 1:
             return None
+    return None
+
+
+def find_key(text: bytes, key: re.Pattern[bytes]) -> re.Match[bytes] | None:
+    """The first match of `key`, a string and what follows, right in the object that `text` begins with."""
+    depth = 0
+    for token in _TOKEN.finditer(text):
+        mark = text[token.start()]
+        if mark in b"{[":
+            depth += 1
+        elif mark in b"}]":
+            depth -= 1
+        elif depth == 1 and (match := key.match(text, token.start())):
+            return match
     return None
 
 

@@ -41,12 +41,13 @@ def reading_warnings(
     head: Head,
     behind: Behind,
     problem: Message | None,
+    size: int,
     events: int,
     undecodable: Places,
     untimed: Places,
     mended: Mapping[str, Places],
 ) -> Iterator[Message]:
-    """`problem`: why the file ends early; `events`: how many were read."""
+    """`problem`: why the file ends early; `size`: of the text that was read; `events`: in it."""
     if not head.read:
         yield N_("the metadata before the events could not be decoded: skipped")
     elif not head.sound:
@@ -56,7 +57,12 @@ def reading_warnings(
     if not behind.read:
         yield N_("the metadata behind the events could not be decoded: skipped")
     if problem is not None:
-        yield N_("{problem}; events read before that: {count}", problem=problem, count=events)
+        yield N_(
+            "{problem}, at byte {position}; events read before that: {count}",
+            problem=problem,
+            position=size,
+            count=events,
+        )
     if undecodable.count:
         yield N_(
             "events skipped that could not be decoded: {count}, the first at byte {first}",
