@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,11 @@ import pytest
 from tests.builder import TraceBuilder
 from tracekit.messages import UserError
 from tracekit.trace import open_source, read, with_events
-from tracekit.trace.read import NO_EVENT
+from tracekit.trace.salvage import NO_EVENT
 
 ADDED = [{"ph": "X", "name": "added", "args": {"a": "],}"}}, {"ph": "M", "name": "more"}]
 BROKEN = json.loads(NO_EVENT)
-READER = import_module("tracekit.trace.read")  # whose name in the package is the function's
+CUT = "tracekit.trace.cut"
 
 
 def small() -> TraceBuilder:
@@ -110,8 +109,12 @@ def changed(old: str, new: str, form: str = "compact") -> str:
     ("text", "events", "behind"),
     [
         (changed('"dur":20,', '"dur":20,,'), [BROKEN, *EVENTS[1:]], True),
-        (changed('"ph":"X"', '"ph":NaN'), [BROKEN, *EVENTS[1:]], True),
-        (changed('"name":"gemm"', '"name":"ge\nmm"'), [*EVENTS[:2], BROKEN, EVENTS[3]], True),
+        (changed('"ph":"X"', '"ph":NaN'), [{**EVENTS[0], "ph": None}, *EVENTS[1:]], True),
+        (
+            changed('"name":"gemm"', '"name":"ge\nmm"'),
+            [*EVENTS[:2], {**EVENTS[2], "name": "ge\nmm"}, EVENTS[3]],
+            True,
+        ),
         (changed("},{", "}{"), EVENTS, True),
         (changed("},{", "},,{"), EVENTS, True),
         (changed("},{", "} junk {"), EVENTS, True),
@@ -143,7 +146,7 @@ def test_a_list_with_something_behind_it(tmp_path: Path) -> None:
 def test_chunks_of_any_size_with_broken_events_in_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
-    monkeypatch.setattr(READER, "CHUNK_BYTES", chunk)
+    monkeypatch.setattr(f"{CUT}.CHUNK_BYTES", chunk)
     monkeypatch.setattr("tracekit.trace.source.PIECE_BYTES", 64)
     texts: list[str] = []
     expected: list[Any] = []
@@ -168,8 +171,8 @@ def test_chunks_of_any_size_with_broken_events_in_them(
 
 
 def test_an_event_that_never_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(READER, "CHUNK_BYTES", 300)
-    monkeypatch.setattr(READER, "STUCK_BYTES", 600)
+    monkeypatch.setattr(f"{CUT}.CHUNK_BYTES", 300)
+    monkeypatch.setattr(f"{CUT}.EVENT_LIMIT_BYTES", 600)
     monkeypatch.setattr("tracekit.trace.source.PIECE_BYTES", 64)
     events = [
         {"ph": "X", "cat": "cpu_op", "name": f"op{number}", "pid": 1, "tid": 1, "ts": number, "dur": 1}
@@ -199,7 +202,7 @@ def test_a_file_that_has_changed_meanwhile_is_refused(tmp_path: Path) -> None:
 def test_layout_of_a_sound_trace(tmp_path: Path) -> None:
     text = FORMS["compact"]
     layout = read(write(tmp_path / "t.json", text)).layout
-    assert (layout.is_list, layout.sound_head, layout.sound_tail, layout.repairs) == (False, True, True, ())
+    assert (layout.is_list, layout.sound_head, layout.sound_tail, layout.damaged) == (False, True, True, ())
     assert layout.events_start == len('{"traceEvents":[')
     assert text[layout.events_end :] == '],"b":1}'
     assert layout.closing == layout.events_end

@@ -15,7 +15,7 @@ from tracekit.analysis.pass_flops import PassFlops
 from tracekit.analysis.phases import Phases
 from tracekit.analysis.schema import Device, Flops, Pass, PhaseRow, Roof, Time
 from tracekit.analysis.steps import Steps
-from tracekit.analysis.work import Work
+from tracekit.analysis.work import OpWork
 from tracekit.analysis.work_rows import are_of_several_kinds
 from tracekit.attribution import NOBODY, sum_by
 from tracekit.trace import Ints, Trace
@@ -110,7 +110,7 @@ def time_of(
 
 def flops_of(
     costs: OpCosts,
-    work: Work,
+    work: OpWork,
     device: Device,
     op_pass: Ints,
     flops: PassFlops,
@@ -120,24 +120,26 @@ def flops_of(
     steps: Steps,
     timed: bool,
 ) -> Flops:
-    """`work` and `op_pass` are per op; `timed`: times of passes are those of the device that computed."""
+    """`op_pass` is per op; `timed`: times of passes are those of the device that computed."""
     launched = costs.multiplies
     launched_time = int(costs.gpu_time[launched].sum())
     at_peak = float(costs.matrix_bound[launched].sum())
     per_pass = _of_pass([one for one in passes if main is None or one.phase == main.name])
     latency = None if _may_be_others(passes) else time.latency_us
     headline = _rate(per_pass, latency, time.pass_wall_us, "pass_wall", timed)
-    causal, bound, bounded = int(costs.causal.sum()), float(work.bound.sum()), float(work.bounded_time.sum())
-    in_pass = op_pass != NOBODY
-    bound_of_pass = sum_by(op_pass[in_pass], work.bound[in_pass], len(passes))
-    bounded_of_pass = sum_by(op_pass[in_pass], work.bounded_time[in_pass], len(passes))
+    rows, causal = work.rows, int(costs.causal.sum())
+    bound, bounded = float(rows.bound.sum()), float(rows.bounded_time.sum())
+    number = op_pass[work.op]
+    in_pass = number != NOBODY
+    bound_of_pass = sum_by(number[in_pass], rows.bound[in_pass], len(passes))
+    bounded_of_pass = sum_by(number[in_pass], rows.bounded_time[in_pass], len(passes))
     own = [one.index for one in passes if main is None or one.phase == main.name]
     reached = [bound_of_pass[index] / bounded_of_pass[index] for index in own if bounded_of_pass[index]]
     step = _rate(steps.matrix_flops, time.step_latency_us, time.step_wall_us, "step_wall", timed)
     return Flops(
         matrix=flops.total,
         vector=int(costs.vector.sum()) if flops.source == "shapes" else None,
-        bytes=int(work.bytes.sum()) if flops.source == "shapes" else None,
+        bytes=int(rows.bytes.sum()) if flops.source == "shapes" else None,
         matrix_per_pass=per_pass,
         covered_gpu_time_share=costs.covered_gpu_time / costs.coverable_gpu_time
         if costs.coverable_gpu_time
@@ -163,9 +165,10 @@ def flops_of(
     )
 
 
-def _roofs(costs: OpCosts, work: Work, device: Device) -> tuple[Roof, ...]:
-    held = costs.compute_peak != NOBODY
-    time = sum_by(costs.compute_peak[held], work.bounded_time[held], len(costs.peaks))
+def _roofs(costs: OpCosts, work: OpWork, device: Device) -> tuple[Roof, ...]:
+    peak = costs.compute_peak[work.op]
+    held = peak != NOBODY
+    time = sum_by(peak[held], work.rows.bounded_time[held], len(costs.peaks))
     peaks = device.peaks or {}
     roofs = [
         Roof(dtype=dtype, tflops=peaks[dtype], gpu_time_us=ns / 1000)

@@ -12,12 +12,12 @@ from tracekit.analysis.module_rows import Measured, median_us
 from tracekit.analysis.places import places
 from tracekit.analysis.roofline import roofline_fields
 from tracekit.analysis.schema import HeadroomRow
-from tracekit.analysis.work import Work
+from tracekit.analysis.work import OpWork
 from tracekit.attribution import NOBODY, Floats, sum_by
 
 
 def headroom_rows(
-    measured: Measured, gaps: Gaps, ops: Work, idle_us: Sequence[float]
+    measured: Measured, gaps: Gaps, ops: OpWork, idle_us: Sequence[float]
 ) -> tuple[HeadroomRow, ...]:
     """The places with most to win first; nothing for a device without figures, except what the host costs.
 
@@ -63,7 +63,7 @@ def headroom_rows(
     return tuple(sorted(rows, key=lambda row: -row.headroom_us))
 
 
-def _outside(measured: Measured, ops: Work) -> list[HeadroomRow]:
+def _outside(measured: Measured, ops: OpWork) -> list[HeadroomRow]:
     """What is launched in no module's forward: the mean over passes, since not all of it is in one."""
     attribution, rows = measured.attribution, []
     if not measured.of_pass.all():
@@ -72,7 +72,7 @@ def _outside(measured: Measured, ops: Work) -> list[HeadroomRow]:
     backward = outside & (attribution.op_backward_scope != NOBODY)
     passes = len(attribution.passes)
     for kind, at in (("modules_backward", backward), ("outside_modules", outside & ~backward)):
-        own = ops.each(lambda column, at=at: column[at].sum(keepdims=True))  # type: ignore[misc]
+        own = ops.total_where(at)
         bounded, bound = float(own.bounded_time[0]), float(own.bound[0])
         if bounded:
             headroom = max(0.0, bounded - bound) / 1000 / max(1, passes)

@@ -116,8 +116,15 @@ def cost_ops(trace: Trace, attribution: Attribution, device: DeviceSpec | None) 
     copies_to_host = with_nested(is_copy & gpu_events_named(_HOST_COPY, trace)[launched]) > 0
 
     bounds, compute_peaks = _bounds(costs, device)
-    bounds = bounds[:, uses_tf32.astype(np.int64), variant]
-    matrix_bound, compute_bound, bound, compute_flops = np.where(counted, bounds, np.nan)
+    at = np.flatnonzero(counted)
+    row, column = uses_tf32[at].astype(np.int64), variant[at]
+
+    def of_counted(values: Any, otherwise: Any) -> Any:
+        result = np.full(len(ops), otherwise, values.dtype)
+        result[at] = values[row, column]
+        return result
+
+    matrix_bound, compute_bound, bound, compute_flops = (of_counted(one, np.nan) for one in bounds)
     bound[over_network | copies_to_host | partial] = np.nan
 
     has_shape = flag([_has_shapes(signature) for signature in signature_of])
@@ -141,7 +148,7 @@ def cost_ops(trace: Trace, attribution: Attribution, device: DeviceSpec | None) 
         matrix_bound=matrix_bound,
         compute_bound=compute_bound,
         compute_flops=compute_flops,
-        compute_peak=np.where(counted, compute_peaks[uses_tf32.astype(np.int64), variant], NOBODY),
+        compute_peak=of_counted(compute_peaks, NOBODY),
         peaks=tuple(device.peaks) if device else (),
         over_network=over_network,
         partial=partial,
@@ -201,7 +208,7 @@ def _bounds(costs: Sequence[Cost | None], device: DeviceSpec | None) -> tuple[Fl
     operands.
     """
     bounds = np.full((4, 2, len(costs)), np.nan)
-    compute_peaks = np.full((2, len(costs)), NOBODY, np.int64)
+    compute_peaks = np.full((2, len(costs)), NOBODY, np.int8)
     if device is None:
         return bounds, compute_peaks
     positions = {key: position for position, key in enumerate(device.peaks)}

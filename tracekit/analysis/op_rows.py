@@ -11,13 +11,13 @@ from tracekit.analysis.op_costs import OpCosts
 from tracekit.analysis.places import places
 from tracekit.analysis.roofline import roofline_fields
 from tracekit.analysis.schema import OpRow
-from tracekit.analysis.work import Work
+from tracekit.analysis.work import OpWork
 from tracekit.attribution import NOBODY, Attribution, is_within_same, sum_by
 from tracekit.trace import Ints, Trace
 
 
 def op_rows(
-    trace: Trace, attribution: Attribution, costs: OpCosts, work: Work, on_cpu: bool
+    trace: Trace, attribution: Attribution, costs: OpCosts, op_work: OpWork, on_cpu: bool
 ) -> tuple[OpRow, ...]:
     """One row per op name with shapes and types; FLOPs and bytes where it is the op that counts.
 
@@ -47,7 +47,7 @@ def op_rows(
         total(np.where(costs.multiplies, costs.matrix, 0)),
         total(np.where(costs.multiplies, costs.gpu_time, 0)),
     )
-    work = work.each(lambda column: sum_by(row, column, count))
+    work = op_work.summed_by(row, count)
     counted_time = total(np.where(costs.launched, costs.gpu_time, 0))
     launchers = _launchers(
         attribution, row, np.where(outer, costs.gpu_time, 0), np.where(outer, ops.end - ops.start, 0)

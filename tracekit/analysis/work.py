@@ -53,37 +53,59 @@ class Work:
 LIMITS = ("compute", "memory", "latency", "network", "transfer")
 
 
-def work_of_ops(costs: OpCosts) -> Work:
-    """One row per op; rows of ops that do not count are 0."""
-    launched, time = costs.launched, costs.gpu_time.astype(np.float64)
-    bounded = launched & np.isfinite(costs.bound)
-    bound = np.where(bounded, costs.bound, 0.0)
-    is_small = (time < SMALL_KERNEL_NS * costs.gpu_events) & (bound < SMALL_KERNEL_SHARE * time)
-    is_small |= bound < UNFILLED_SHARE * time
-    computes = costs.compute_bound >= costs.bound
-    moves = launched & costs.knows_bytes & ~costs.over_network & ~costs.copies_to_host & ~costs.partial
+@dataclass(frozen=True)
+class OpWork:
+    """The work of the ops that count, a fraction of all."""
 
-    def where(mask: Mask, values: Floats = time) -> Floats:
+    op: Ints  # of each row
+    rows: Work
+
+    def summed_by(self, number: Ints, count: int) -> Work:
+        """For each of `count` numbers the sums over the ops that have it; `number` is per op of the trace."""
+        number = number[self.op]
+        return self.rows.each(lambda column: sum_by(number, column, count))
+
+    def total_where(self, mask: Mask) -> Work:
+        """One row: the sums over the ops, of all in the trace, where `mask` is true."""
+        at = mask[self.op]
+        return self.rows.each(lambda column: column[at].sum(keepdims=True))
+
+
+def work_of_ops(costs: OpCosts) -> OpWork:
+    """What each op that counts does."""
+    op = np.flatnonzero(costs.counted)
+    events, time, bytes_ = costs.gpu_events[op], costs.gpu_time[op].astype(np.float64), costs.bytes[op]
+    launched, known = events > 0, costs.knows_bytes[op]
+    over_network, copies_to_host = costs.over_network[op], costs.copies_to_host[op]
+    bounded = launched & np.isfinite(costs.bound[op])
+    bound = np.where(bounded, costs.bound[op], 0.0)
+    is_small = (time < SMALL_KERNEL_NS * events) & (bound < SMALL_KERNEL_SHARE * time)
+    is_small |= bound < UNFILLED_SHARE * time
+    computes = costs.compute_bound[op] >= costs.bound[op]
+    moves = launched & known & ~over_network & ~copies_to_host & ~costs.partial[op]
+
+    def where(mask: Mask, values: Floats | Ints = time) -> Floats:
         return np.where(mask, values, 0.0)
 
-    return Work(
-        vector=costs.vector.astype(np.float64),
-        bytes=where(~costs.over_network, costs.bytes.astype(np.float64)),
-        sent=where(costs.over_network, costs.bytes.astype(np.float64)),
-        unsized=where(costs.counted & ~costs.knows_bytes, np.ones(len(time))),
-        moved=where(moves, costs.bytes.astype(np.float64)),
+    rows = Work(
+        vector=costs.vector[op].astype(np.float64),
+        bytes=where(~over_network, bytes_),
+        sent=where(over_network, bytes_),
+        unsized=(~known).astype(np.float64),
+        moved=where(moves, bytes_),
         moving_time=where(moves),
         bound=bound,
         bounded_time=where(bounded),
-        bounded_flops=where(bounded, costs.compute_flops),
-        bounded_bytes=where(bounded, costs.bytes.astype(np.float64)),
+        bounded_flops=where(bounded, costs.compute_flops[op]),
+        bounded_bytes=where(bounded, bytes_),
         compute=where(bounded & computes & ~is_small),
         memory=where(bounded & ~computes & ~is_small),
         latency=where(bounded & is_small),
-        network=where(launched & costs.over_network),
-        transfer=where(launched & costs.copies_to_host),
-        idle=np.zeros(len(time)),
+        network=where(launched & over_network),
+        transfer=where(launched & copies_to_host),
+        idle=np.zeros(len(op)),
     )
+    return OpWork(op, rows)
 
 
 @dataclass(frozen=True)
@@ -104,19 +126,20 @@ class ModuleWork:
         return replace(self, **{name: getattr(self, name)[:, passes] for name in names})
 
 
-def work_of_modules(attribution: Attribution, ops: Work, gaps: Gaps, gpu_self_time: Ints) -> ModuleWork:
+def work_of_modules(attribution: Attribution, ops: OpWork, gaps: Gaps, gpu_self_time: Ints) -> ModuleWork:
     """Sums over the scopes of each module; what is called within itself counts once.
 
     `gpu_self_time` is per scope, ns.
     """
     tree, module, nesting = attribution.tree, attribution.tree.module, attribution.tree.nesting
     count, scopes, passes = len(tree.modules), len(tree.scopes), len(attribution.passes)
-    at = attribution.op_scope != NOBODY
-    op_scope = attribution.op_scope[at]
+    in_scope = attribution.op_scope[ops.op]
+    at = in_scope != NOBODY
+    op_scope = in_scope[at]
     idle = idle_in_scopes(gaps, attribution).astype(np.float64)
     has_parent = nesting.parent != NOBODY
     idle_within = sum_by(nesting.parent[has_parent], idle[has_parent], scopes)
-    own = ops.each(lambda column: sum_by(op_scope, column[at], scopes))
+    own = ops.rows.each(lambda column: sum_by(op_scope, column[at], scopes))
     own = Work(**{**vars(own), "idle": idle - idle_within})
     summed = own.each(lambda column: sum_upwards(column, nesting.parent, nesting.depth))
     top = ~is_within_same(module, nesting.parent)

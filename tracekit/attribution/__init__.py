@@ -106,11 +106,7 @@ def attribute(trace: Trace) -> Attribution:
     tree = find_modules(trace)
     scopes = tree.scopes
     is_op = ~tree.is_scope_op
-    kept = take(trace.ops, is_op)
-    ops = Ops(
-        *(kept.name, kept.thread, kept.start, kept.end),
-        *(column[is_op] for column in (trace.ops.signature, trace.ops.sequence, trace.ops.forward_thread)),
-    )
+    ops = trace.ops if is_op.all() else Ops(**{name: of[is_op] for name, of in vars(trace.ops).items()})
     op_nesting = nest(ops)
     regions = take(trace.annotations, tree.is_region)
     region_nesting = nest(regions)
@@ -132,16 +128,16 @@ def attribute(trace: Trace) -> Attribution:
     at = launch[launched]
 
     def around_launch(nesting: Nesting) -> Ints:
-        result = np.full(len(launch), NOBODY, np.int64)
+        result = np.full(len(launch), NOBODY, np.int32)
         result[launched] = innermost(nesting, launches.thread[at], launches.start[at], launches.end[at])
         return result
 
     gpu_op = around_launch(op_nesting)
     gpu_scope = around_launch(tree.nesting)
     is_backward = (gpu_scope == NOBODY) & (gpu_op != NOBODY)
-    gpu_backward_scope = np.full(len(launch), NOBODY, np.int64)
+    gpu_backward_scope = np.full(len(launch), NOBODY, np.int32)
     gpu_backward_scope[is_backward] = op_backward_scope[gpu_op[is_backward]]
-    gpu_pass = np.full(len(launch), NOBODY, np.int64)
+    gpu_pass = np.full(len(launch), NOBODY, np.int32)
     gpu_pass[launched] = passes.containing(
         Intervals(launches.name[at], launches.thread[at], launches.start[at], launches.end[at]),
         gpu_scope[launched] != NOBODY,

@@ -17,6 +17,7 @@ import numpy as np
 from tracekit.trace import Intervals, Ints
 
 NOBODY = -1
+_LARGEST_KEY = 1 << 62
 
 Mask: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
@@ -43,10 +44,13 @@ class Nesting:
 def nest(intervals: Intervals) -> Nesting:
     """The nesting of `intervals`; of two equal ones, the first in the file encloses the other."""
     thread, start, end = intervals.thread, intervals.start, intervals.end
-    order = np.lexsort((-end, start, thread))
-    thread, start, end = thread[order], start[order], end[order]
-    count = len(order)
-    candidate = np.arange(-1, count - 1)
+    count = len(start)
+    if _is_sorted(thread, start, end):
+        order = np.arange(count, dtype=np.int32)
+    else:
+        order = np.lexsort((-end, start, thread)).astype(np.int32)
+        thread, start, end = thread[order], start[order], end[order]
+    candidate = np.arange(-1, count - 1, dtype=np.int32)
     if count:
         candidate[np.r_[True, thread[1:] != thread[:-1]]] = NOBODY
     pending = np.flatnonzero(candidate != NOBODY)
@@ -54,15 +58,21 @@ def nest(intervals: Intervals) -> Nesting:
         pending = pending[end[candidate[pending]] < end[pending]]
         candidate[pending] = candidate[candidate[pending]]
         pending = pending[candidate[pending] != NOBODY]
-    parent = np.full(count, NOBODY, np.int64)
+    parent = np.full(count, NOBODY, np.int32)
     has_parent = candidate != NOBODY
     parent[order[has_parent]] = order[candidate[has_parent]]
     return Nesting(thread, start, end, order, candidate, parent, depths(parent))
 
 
+def _is_sorted(thread: Ints, start: Ints, end: Ints) -> bool:
+    """Whether the intervals are in the order of `Nesting`, as those of one thread often are."""
+    later = (start[1:] > start[:-1]) | ((start[1:] == start[:-1]) & (end[1:] <= end[:-1]))
+    return bool(np.all((thread[1:] > thread[:-1]) | ((thread[1:] == thread[:-1]) & later)))
+
+
 def depths(parent: Ints) -> Ints:
     """How many intervals enclose each, by the parent of each."""
-    depth = np.zeros(len(parent), np.int64)
+    depth = np.zeros(len(parent), np.int32)
     ancestor = parent.copy()
     pending = np.flatnonzero(ancestor != NOBODY)
     while len(pending):
@@ -94,7 +104,7 @@ def innermost(nesting: Nesting, thread: Ints, start: Ints, end: Ints) -> Ints:
         pending = pending[nesting.end[found[pending]] < end[pending]]
         found[pending] = nesting.sorted_parent[found[pending]]
         pending = pending[found[pending] != NOBODY]
-    result = np.full(len(found), NOBODY, np.int64)
+    result = np.full(len(found), NOBODY, np.int32)
     inside = found != NOBODY
     result[inside] = nesting.order[found[inside]]
     return result
@@ -102,16 +112,26 @@ def innermost(nesting: Nesting, thread: Ints, start: Ints, end: Ints) -> Ints:
 
 def _last_started(nesting: Nesting, thread: Ints, start: Ints) -> Ints:
     """The last interval in sorted order, on the query's thread, that starts no later than the query."""
-    times = np.sort(np.concatenate((nesting.start, start)))
-    stride = len(times) + 1
-
-    def key(of_thread: Ints, of_start: Ints) -> Ints:
-        return np.asarray(of_thread.astype(np.int64) * stride + np.searchsorted(times, of_start), np.int64)
+    key = _keys(nesting, thread, start)
 
     found = np.searchsorted(key(nesting.thread, nesting.start), key(thread, start), side="right") - 1
     inside = found >= 0
     inside[inside] = nesting.thread[found[inside]] == thread[inside]
     return np.where(inside, found, NOBODY)
+
+
+def _keys(nesting: Nesting, thread: Ints, start: Ints) -> Callable[[Ints, Ints], Ints]:
+    """What gives intervals of the nesting, and queries, numbers in the order of their threads and starts."""
+    if not len(start) or not len(nesting.start):
+        return lambda of_thread, of_start: np.zeros(len(of_start), np.int64)
+    first = min(int(start.min()), int(nesting.start.min()))
+    span = max(int(start.max()), int(nesting.start.max())) - first + 1
+    threads = max(int(thread.max()), int(nesting.thread.max())) + 1
+    if span * threads < _LARGEST_KEY:
+        return lambda of_thread, of_start: of_thread.astype(np.int64) * span + (of_start - first)
+    times = np.sort(np.concatenate((nesting.start, start)))
+    stride = len(times) + 1
+    return lambda of_thread, of_start: of_thread.astype(np.int64) * stride + np.searchsorted(times, of_start)
 
 
 def sum_by(number: Ints, values: Any, count: int) -> Floats:

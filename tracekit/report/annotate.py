@@ -105,10 +105,8 @@ def _warnings(report: Report, lanes: Lanes) -> tuple[Message, ...]:
         warnings.append(N_("the copy ends there too, and is closed so that it can be opened"))
     if not layout.sound_head or (layout.closing is not None and not layout.sound_tail):
         warnings.append(N_("what is not JSON around the events is not in the copy"))
-    if layout.repairs:
-        warnings.append(
-            N_("what is not JSON among the events is not in the copy: {count}", count=len(layout.repairs))
-        )
+    if layout.damaged or layout.lost:
+        warnings.append(N_("the copy has what was mended, and a placeholder for each event that is no JSON"))
     return tuple(warnings)
 
 

@@ -3,7 +3,6 @@
 from tracekit.trace.columns import (
     FRAME_PREFIX,
     GPU_KINDS,
-    NO_ID,
     CollectiveArgs,
     Flows,
     GpuEvents,
@@ -15,6 +14,7 @@ from tracekit.trace.columns import (
     Signature,
     Trace,
 )
+from tracekit.trace.events import NO_ID
 from tracekit.trace.insert import with_events
 from tracekit.trace.read import read
 from tracekit.trace.source import open_source

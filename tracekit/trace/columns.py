@@ -1,6 +1,6 @@
 """The columns that a trace becomes: int64 nanoseconds, dictionary-encoded strings, one table per kind.
 
-They know events, not what these mean to a model. Codes and kinds are int32, times and ids int64.
+They know events, not what these mean to a model. Codes are int32, flags int8, times and ids int64.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from tracekit.trace.events import Id
 Ints: TypeAlias = npt.NDArray[np.signedinteger[Any]]
 
 FRAME_PREFIX = "nn.Module: "
-NO_ID = -1
 GPU_KINDS = ("kernel", "memcpy", "memset")
 
 
@@ -108,7 +107,8 @@ class Layout:
     closing: int | None = None  # of the `]` behind it; None where the file ends before
     sound_head: bool = True  # what stands before the events is JSON, …
     sound_tail: bool = True  # … and what is behind the `]`
-    repairs: tuple[tuple[int, int, bytes], ...] = ()  # from, to, and what would be JSON in its place
+    damaged: tuple[tuple[int, int], ...] = ()  # from and to, where there is a stretch that is no JSON …
+    lost: tuple[tuple[int, int], ...] = ()  # … and one too long to keep
 
 
 @dataclass(frozen=True)

@@ -9,26 +9,29 @@ import msgspec
 
 Id: TypeAlias = int | str | None
 
+NO_ID = -1
 
 _ABSENT = msgspec.Raw(b"")
 
 
-class Args(msgspec.Struct, gc=False):
+class Args(msgspec.Struct, gc=False, frozen=True):
     """What only links events to each other may be of any form: a bad value loses a link, not the event."""
 
-    correlation: int | None = None
+    correlation: int | None = NO_ID
     device: Id = None
-    stream: Id = None
     shapes: msgspec.Raw = msgspec.field(default=_ABSENT, name="Input Dims")
     dtypes: msgspec.Raw = msgspec.field(default=_ABSENT, name="Input type")
     concrete: msgspec.Raw = msgspec.field(default=_ABSENT, name="Concrete Inputs")
-    sequence: Any = msgspec.field(default=None, name="Sequence number")
-    forward_thread: Any = msgspec.field(default=None, name="Fwd thread id")
+    sequence: Any = msgspec.field(default=NO_ID, name="Sequence number")
+    forward_thread: Any = msgspec.field(default=NO_ID, name="Fwd thread id")
     collective: Any = msgspec.field(default=None, name="Collective name")
     in_elements: Any = msgspec.field(default=None, name="In msg nelems")
     out_elements: Any = msgspec.field(default=None, name="Out msg nelems")
     dtype: Any = None  # of a collective's elements
     group_size: Any = msgspec.field(default=None, name="Group size")
+
+
+NO_ARGS = Args()
 
 
 class Event(msgspec.Struct, gc=False):
@@ -41,7 +44,7 @@ class Event(msgspec.Struct, gc=False):
     tid: Id = None
     ts: float | None = None
     dur: float | None = None
-    args: Args | None = None
+    args: Args | None = NO_ARGS
     id: Any = None  # of a flow
 
 
@@ -53,7 +56,7 @@ class ExactTime(msgspec.Struct, gc=False):
 
 
 decode_events = msgspec.json.Decoder(list[Event]).decode
-decode_event = msgspec.json.Decoder(Event).decode
 decode_times = msgspec.json.Decoder(list[ExactTime]).decode
+decode_raw = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 FLOAT_EXACT_BELOW_US = float(1 << 43)

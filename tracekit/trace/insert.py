@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tracekit.messages import N_, UserError
 from tracekit.trace.columns import Layout
+from tracekit.trace.salvage import NO_EVENT, Ending, salvage
 
 
 def with_events(
@@ -23,11 +24,18 @@ def with_events(
     if not layout.sound_head:
         yield b'{"traceEvents":['
         source.skip(layout.events_start)
-    for begin, end, instead in sorted(layout.repairs):
-        if end <= layout.events_end:
-            yield from source.until(begin)
-            yield instead
+    for begin, end, is_lost in sorted(
+        [(*one, False) for one in layout.damaged] + [(*one, True) for one in layout.lost]
+    ):
+        yield from source.until(begin)
+        if is_lost:
             source.skip(end)
+            yield NO_EVENT
+        else:
+            text = b"".join(source.until(end))
+            yield salvage(text, Ending.CLOSED, layout.is_list).for_copy or NO_EVENT
+        if end < layout.events_end:
+            yield b","
     yield from source.until(layout.events_end)
     separator = b",\n" if layout.events_end > layout.events_start else b"\n"
     for event in events:

@@ -1,227 +1,215 @@
 """`read`: from a trace file to columns, streaming, a chunk of about a megabyte at a time.
 
-The strict way decodes whole chunks. A chunk that does not decode goes to `salvage`, alone. This is the
-one place that chooses between them.
+The strict way decodes whole chunks, on several processes where the file is large. A chunk that does not
+decode goes to `salvage`, alone. This is the one place that chooses between them.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from tracekit.messages import N_, Message, UserError
-from tracekit.trace import split
 from tracekit.trace.build import ColumnsBuilder
 from tracekit.trace.columns import Layout, Trace
-from tracekit.trace.events import decode_event, decode_events
-from tracekit.trace.source import Progress, open_source
+from tracekit.trace.cut import BLIND_LIMIT_BYTES, METADATA_LIMIT_BYTES, Chunk, Cutter
+from tracekit.trace.metadata import Behind, Head, is_json
+from tracekit.trace.parallel import Share, helpers, worthwhile_processes
+from tracekit.trace.salvage import Ending, salvage
+from tracekit.trace.scan import count_events
+from tracekit.trace.source import Progress, Source, open_source
+from tracekit.trace.strict import decode_chunk
+from tracekit.trace.warn import Places, reading_warnings
 
-CHUNK_BYTES = 1 << 20
-HEAD_LIMIT_BYTES = 64 << 20
-STUCK_BYTES = 8 << 20
-NO_EVENT = b'{"ph":"M","name":"event that could not be decoded"}'
 
-_DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+def read(path: str | Path, progress: Progress | None = None, processes: int | None = None) -> Trace:
+    """The columns of the trace at `path`, a Kineto/Chrome trace as `.json`, plain or compressed.
 
-
-def read(path: str | Path, progress: Progress | None = None) -> Trace:
-    """The columns of the trace at `path`, a Kineto/Chrome trace as `.json` or `.json.gz`.
-
-    Raises `UserError` where the file cannot be read, ends before its first event, or is no trace.
+    So many `processes` decode it; by default as many as its size is worth. Raises `UserError` where the file
+    cannot be read, ends before its first event, or is no trace.
     """
     source = open_source(path)
-    reader = _Reader()
+    count = worthwhile_processes(source.path, source.size_bytes) if processes is None else processes
+    if count > 1:
+        if (reading := _read_on_several(source, progress, count)) is not None:
+            return reading.finish()
+        source, progress = open_source(path), None  # which has shown all, or as much as it could
+    return _read_on_one(source, progress).finish()
+
+
+def _read_on_one(source: Source, progress: Progress | None) -> _Reading:
+    reading = _Reading(source)
     for piece in source.pieces(progress):
-        reader.feed(piece)
-    return reader.finish(source.path, source.size_bytes, source.problem)
+        chunk = reading.cutter.feed(piece)
+        if chunk is not None:
+            reading.take(chunk)
+        if reading.cutter.gave_up:
+            break
+    return reading
 
 
-class _Reader:
-    """The state of one reading: head, then events, then tail."""
+def _read_on_several(source: Source, progress: Progress | None, count: int) -> _Reading | None:
+    """None where something in the file is broken."""
+    reading, share, last = _Reading(source), Share(0, count), None
+    with helpers(source.path, count) as others:
+        if others is None:
+            return None
+        for piece in source.pieces(progress):
+            chunk = reading.cutter.feed(piece)
+            if chunk is not None and not chunk.has_more:
+                last = chunk
+            elif chunk is not None and not share.take(chunk):
+                return None
+            if reading.cutter.gave_up or others.have_failed():
+                return None
+        builder = others.merged(share)
+    if builder is None:
+        return None
+    reading.builder = builder
+    if last is not None:
+        reading.take(last)
+    return reading
 
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._builder = ColumnsBuilder()
-        self._head: split.Head | None = None
-        self._tail: bytearray | None = None
-        self._skipped = 0
-        self._warnings: list[Message] = []
-        self._offset = 0  # of the buffer in the file
-        self._events_start = self._events_end = 0
-        self._closing: int | None = None
-        self._separated = True  # the comma before the buffer's first event is behind us
-        self._repairs: list[tuple[int, int, bytes]] = []
 
-    def feed(self, piece: bytes) -> None:
-        if self._tail is not None:
-            if len(self._tail) < HEAD_LIMIT_BYTES:
-                self._tail += piece
-            return
-        self._buffer += piece
-        if self._head is None and not self._find_head(complete=False):
-            return
-        if len(self._buffer) >= CHUNK_BYTES:
-            self._take(split.last_boundary(self._buffer))
+@dataclass
+class _Reading:
+    """The state of one reading in one process."""
 
-    def finish(self, path: Path, size_bytes: int, problem: Message | None) -> Trace:
-        if self._head is None and not self._find_head(complete=True):
-            raise UserError(_unreadable(path, bytes(self._buffer[:1024]), problem))
-        if self._tail is None:
-            self._salvage()
-        if self._tail is None:
-            problem = problem or N_("the file is cut off")
-            if self._buffer.strip(b", \t\r\n"):
-                self._skipped += 1
-        builder = self._builder
-        if builder.event_count == 0:
-            if problem:
-                raise UserError(
-                    N_("{path}: ends before its first event; copy or capture it again", path=path)
-                )
-            raise UserError(N_("{path}: has no events; was the profiler running?", path=path))
-        trace = builder.build(path, size_bytes, self._skipped, self._warnings, self._metadata())
-        trace = replace(trace, layout=self._layout())
-        if problem:
-            warning = N_(
-                "{problem}; events read before that: {count}", problem=problem, count=trace.event_count
+    source: Source
+    cutter: Cutter = field(default_factory=Cutter)
+    builder: ColumnsBuilder = field(default_factory=ColumnsBuilder)
+    undecodable: Places = field(default_factory=Places)
+    mended: dict[str, Places] = field(default_factory=dict)
+    damaged: list[tuple[int, int]] = field(default_factory=list)
+    events_end: int = 0
+
+    def take(self, chunk: Chunk) -> None:
+        if chunk.text.strip() and not decode_chunk(chunk.text, chunk.begin, self.builder):
+            self._salvage(chunk)
+        elif not chunk.has_more:
+            self.events_end = chunk.begin + len(chunk.text)
+
+    def _salvage(self, chunk: Chunk) -> None:
+        ending = (
+            Ending.MORE if chunk.has_more else Ending.FILE if self.cutter.closing is None else Ending.CLOSED
+        )
+        found = salvage(chunk.text, ending, self._is_list)
+        if not decode_chunk(found.sound, chunk.begin, self.builder):
+            found.skipped += count_events(found.sound)
+        end = chunk.end
+        if found.closing is not None:
+            self.cutter.close(chunk, found.closing)
+            end = chunk.begin + found.events_end
+        elif found.unfinished is not None:
+            end = chunk.begin + found.unfinished
+            if chunk.has_more:
+                self.cutter.give_back(chunk, found.unfinished)
+            else:
+                self.undecodable.note(max(1, count_events(chunk.text[found.unfinished :])), end)
+        self.events_end = chunk.begin + len(chunk.text[: end - chunk.begin].rstrip(b", \t\r\n"))
+        if found.skipped or found.mended:
+            self.damaged.append((chunk.begin, end))
+        if found.skipped:
+            self.undecodable.note(found.skipped, chunk.begin + (found.first_skipped or 0))
+        for kind, count in found.mended.items():
+            self.mended.setdefault(kind, Places()).note(count, chunk.begin + found.first_mended[kind])
+
+    @property
+    def _is_list(self) -> bool:
+        return self.cutter.head is not None and self.cutter.head.is_list
+
+    def finish(self) -> Trace:
+        """What was read; raises `UserError` where that is nothing."""
+        cutter, path = self.cutter, self.source.path
+        chunk = cutter.finish()
+        if cutter.head is None:
+            raise UserError(_unreadable(path, cutter.beginning(), cutter.gave_up, self.source.problem))
+        if chunk is not None:
+            self.take(chunk)
+        behind = cutter.behind() if cutter.closing is not None else Behind(is_closed=False)
+        for lost in cutter.lost:
+            self.undecodable.note(lost.events, lost.begin)
+        problem = self._problem(behind)
+        builder = self.builder
+        warnings = reading_warnings(
+            cutter.head,
+            behind,
+            problem,
+            builder.event_count,
+            self.undecodable,
+            Places(builder.untimed_count, builder.first_untimed or 0),
+            self.mended,
+        )
+        trace = builder.build(
+            path,
+            self.source.size_bytes,
+            self.undecodable.count + behind.extra_events,
+            list(warnings),
+            {**cutter.head.metadata, **behind.metadata},
+        )
+        _check(trace, problem)
+        return replace(trace, layout=self._layout(cutter.head, behind))
+
+    def _problem(self, behind: Behind) -> Message | None:
+        """Why the file ends before the trace does, if so."""
+        if self.source.problem is not None:
+            return self.source.problem
+        if self.cutter.gave_up:
+            return N_(
+                "more than {size} from byte {position} on are no events: the rest is not read",
+                size=f"{BLIND_LIMIT_BYTES >> 20} MiB",
+                position=self.cutter.lost[-1].begin,
             )
-            trace = _with_warning(trace, warning)
-        if trace.skipped_count:
-            trace = _with_warning(
-                trace,
-                N_(
-                    "events skipped, not decodable or without a sane time: {count}", count=trace.skipped_count
-                ),
-            )
-        if not any(map(len, (trace.ops, trace.launches, trace.gpu_events, trace.frames, trace.annotations))):
-            raise UserError(
-                N_(
-                    "{path}: none of its {count} events is an op, a kernel or a module; "
-                    "is it a trace of the PyTorch profiler?",
-                    path=path,
-                    count=trace.event_count,
-                )
-            )
-        return trace
+        return None if behind.is_closed else N_("the file is cut off")
 
-    def _find_head(self, complete: bool) -> bool:
-        text = bytes(self._buffer)
-        if not complete and len(text) > HEAD_LIMIT_BYTES:
-            complete = True
-        self._head = split.find_head(text, complete)
-        if self._head is None:
-            return False
-        if not self._head.sound:
-            self._warnings.append(N_("the metadata before the events could not be decoded: skipped"))
-        self._drop(self._head.events_start)
-        self._events_start = self._events_end = self._offset
-        return True
-
-    def _drop(self, count: int) -> None:
-        """Forgets the first bytes of the buffer."""
-        del self._buffer[:count]
-        self._offset += count
-
-    def _take(self, boundary: tuple[int, int] | None) -> None:
-        """The strict way, up to a likely boundary; where it fails, salvage."""
-        if boundary is None or not self._decode(b"[" + self._buffer[: boundary[0]] + b"]"):
-            self._salvage()
-        else:
-            self._events_end = self._offset + boundary[0]
-            self._drop(boundary[1])
-            self._separated = True
-
-    def _decode(self, text: bytes) -> bool:
-        try:
-            events = decode_events(text)
-            self._builder.add(events, text)
-        except _DECODE_ERRORS:
-            return False
-        return True
-
-    def _salvage(self) -> None:
-        """Takes the whole events at the start of the buffer one boundary at a time, and what ends them."""
-        found = split.scan(self._buffer)
-        texts = [bytes(self._buffer[begin:end]) for begin, end in found.spans]
-        if texts and not self._decode(b"[" + b",".join(texts) + b"]"):
-            sound = []
-            for text, span in zip(texts, found.spans, strict=True):
-                try:
-                    decode_event(text)
-                    sound.append(text)
-                except _DECODE_ERRORS:
-                    self._skipped += 1
-                    if not split.is_json(text):
-                        self._repair(*span, NO_EVENT)
-            self._decode(b"[" + b",".join(sound) + b"]")
-        behind = 0
-        for begin, end in found.spans:
-            comma = b"" if self._separated else b","
-            if self._buffer[behind:begin].strip() != comma:
-                self._repair(behind, begin, comma)
-            self._separated, behind = False, end
-        if found.spans:
-            self._events_end = self._offset + behind
-        if found.array_end is not None:
-            self._closing = self._offset + found.array_end - 1
-            self._tail = self._buffer[found.array_end :]
-            self._buffer = bytearray()
-        elif found.spans:
-            self._drop(behind)
-            self._drop_comma()
-        elif len(self._buffer) > STUCK_BYTES and (boundary := split.first_boundary(self._buffer)):
-            self._skipped += 1
-            self._repair(0, boundary[0], NO_EVENT if self._separated else b"," + NO_EVENT)
-            self._events_end = self._offset + boundary[0]
-            self._drop(boundary[1])
-            self._separated = True
-
-    def _repair(self, begin: int, end: int, text: bytes) -> None:
-        self._repairs.append((self._offset + begin, self._offset + end, text))
-
-    def _drop_comma(self) -> None:
-        stripped = self._buffer.lstrip(b" \t\r\n")
-        if stripped.startswith(b","):
-            self._drop(len(self._buffer) - len(stripped) + 1)
-            self._separated = True
-
-    def _layout(self) -> Layout:
-        head, tail = self._head or split.Head(0, {}), bytes(self._tail or b"")
+    def _layout(self, head: Head, behind: Behind) -> Layout:
+        cutter = self.cutter
+        lost = [(one.begin, one.end) for one in cutter.lost]
         return Layout(
             is_list=head.is_list,
-            events_start=self._events_start,
-            events_end=self._events_end,
-            closing=self._closing,
+            events_start=cutter.events_start,
+            events_end=max(cutter.events_start, self.events_end, *(end for _, end in lost)),
+            closing=cutter.closing,
             sound_head=head.sound,
-            sound_tail=not tail.strip() if head.is_list else split.is_json(b'{"traceEvents":[]' + tail),
-            repairs=tuple(self._repairs),
+            sound_tail=behind.sound,
+            damaged=tuple(self.damaged),
+            lost=tuple(lost),
         )
 
-    def _metadata(self) -> dict[str, Any]:
-        metadata: dict[str, Any] = dict(self._head.metadata) if self._head else {}
-        tail = bytes(self._tail or b"").strip(b" \t\r\n,")
-        if tail and tail != b"}":
-            behind = split.decode_object(b"{" + tail)
-            if behind is None:
-                self._warnings.append(N_("the metadata behind the events could not be decoded: skipped"))
-            metadata.update(behind or {})
-        return metadata
+
+def _check(trace: Trace, problem: Message | None) -> None:
+    """Raises `UserError` where there is nothing to report on."""
+    if trace.event_count == 0:
+        if problem:
+            raise UserError(
+                N_("{path}: ends before its first event; copy or capture it again", path=trace.path)
+            )
+        raise UserError(N_("{path}: has no events; was the profiler running?", path=trace.path))
+    if not any(map(len, (trace.ops, trace.launches, trace.gpu_events, trace.frames, trace.annotations))):
+        raise UserError(
+            N_(
+                "{path}: none of its {count} events is an op, a kernel or a module; "
+                "is it a trace of the PyTorch profiler?",
+                path=trace.path,
+                count=trace.event_count,
+            )
+        )
 
 
-def _with_warning(trace: Trace, warning: Message) -> Trace:
-    return replace(trace, warnings=(*trace.warnings, warning))
-
-
-def _unreadable(path: Path, beginning: bytes, problem: Message | None) -> Message:
+def _unreadable(path: Path, beginning: bytes, gave_up: bool, problem: Message | None) -> Message:
     """Why a file without a list of events is none, and what to do."""
     start = beginning.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     if problem:
         return N_("{path}: {problem}; copy or capture it again", path=path, problem=problem)
-    if start != b"{" and not split.is_json(beginning):
+    if start != b"{" and not is_json(beginning):
         return N_("{path}: is not JSON; tracekit reads traces of the PyTorch profiler", path=path)
+    if gave_up:
+        return N_(
+            "{path}: has no traceEvents in its first {size} MiB; "
+            "tracekit reads traces of the PyTorch profiler",
+            path=path,
+            size=METADATA_LIMIT_BYTES >> 20,
+        )
     return N_(
         "{path}: has no traceEvents; tracekit reads traces of the PyTorch profiler "
         "(prof.export_chrome_trace)",

@@ -1,0 +1,148 @@
+"""What stands before and behind the events of a trace: JSON, decoded as far as it is sound."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from tracekit.trace.mend import mendings
+from tracekit.trace.scan import count_events, last_pair, scan_value
+
+DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+_EVENTS_KEY = re.compile(rb'"traceEvents"\s*:\s*\[')
+_BLANK = b" \t\r\n"
+_BETWEEN = b"," + _BLANK
+_PADDING = b"\0" + _BLANK
+_BEFORE_JSON = b"\xef\xbb\xbf" + _BLANK
+_ENOUGH_BYTES = 1 << 20
+_MOST_KEYS = 64
+
+
+@dataclass(frozen=True)
+class Head:
+    """Where the events begin, and the metadata that stands before them."""
+
+    events_start: int
+    metadata: dict[str, object]
+    sound: bool = True  # what stands before the events is JSON
+    read: bool = True  # it could be read, as it stood or mended
+    is_list: bool = False  # the file is the list of events itself
+
+
+def find_head(text: bytes, complete: bool) -> Head | None:
+    """The head of a trace, or None where `text` does not hold it whole (yet).
+
+    A head that is no JSON is accepted where so much follows that it will not become any, or nothing.
+    """
+    stripped = text.lstrip(_BEFORE_JSON)
+    if stripped.startswith(b"["):
+        return Head(len(text) - len(stripped) + 1, {}, is_list=True)
+    if not stripped.startswith(b"{"):
+        return None
+    first = None
+    for _, match in zip(range(_MOST_KEYS), _EVENTS_KEY.finditer(text), strict=False):
+        first = first or match
+        before = text[len(text) - len(stripped) : match.end()] + b"]}"
+        if (metadata := decode_object(before)) is not None:
+            del metadata["traceEvents"]
+            return Head(match.end(), metadata)
+        if (metadata := decode_mended(before)) is not None:
+            del metadata["traceEvents"]
+            return Head(match.end(), metadata, sound=False)
+    if first and (complete or len(text) - first.end() > _ENOUGH_BYTES):
+        return Head(first.end(), {}, sound=False, read=False)
+    return None
+
+
+@dataclass(frozen=True)
+class Behind:
+    """What stands behind the events of a trace."""
+
+    metadata: dict[str, object] = field(default_factory=dict)
+    sound: bool = True  # it is JSON as it stands, up to the end of the file
+    read: bool = True  # all of the metadata could be read, as it stood or mended
+    mended: bool = False
+    is_closed: bool = True  # the document ends before the file does
+    extra_bytes: int = 0  # behind the end of the document
+    extra_events: int = 0  # there, or in a second list of events
+
+
+def read_behind(tail: bytes, is_list: bool) -> Behind:
+    """Takes apart the text behind the `]` that closes the events."""
+    if is_list:
+        return _with_extra(Behind(), tail)
+    text = b"{" + tail.lstrip(_BETWEEN)
+    if (metadata := decode_object(text)) is not None:
+        return _of(metadata)
+    end = scan_value(text, 0)
+    if end is not None:
+        document, extra = text[:end], text[end:]
+        if (metadata := decode_object(document)) is not None:
+            return _with_extra(_of(metadata), extra)
+        if (metadata := decode_mended(document)) is not None:
+            return _with_extra(_of(metadata, mended=True), extra)
+    if (metadata := decode_mended(text)) is not None:  # a string ended elsewhere than it seemed
+        return _of(metadata, mended=True)
+    if end is not None:
+        return _with_extra(Behind(sound=False, read=False), text[end:])
+    return _cut_off(text)
+
+
+def _of(metadata: dict[str, object], mended: bool = False) -> Behind:
+    """A second list of events is no metadata; nobody knows what it is."""
+    if "traceEvents" not in metadata:
+        return Behind(metadata, sound=not mended, mended=mended)
+    second = metadata.pop("traceEvents")
+    return Behind(
+        metadata, not mended, mended=mended, extra_events=len(second) if isinstance(second, list) else 0
+    )
+
+
+def _with_extra(behind: Behind, extra: bytes) -> Behind:
+    """What follows the document, but for blanks and zeros."""
+    if not extra.strip(_PADDING):
+        return behind
+    return replace(
+        behind,
+        sound=False,
+        extra_bytes=len(extra),
+        extra_events=behind.extra_events + count_events(extra),
+    )
+
+
+def _cut_off(text: bytes) -> Behind:
+    """What there is of an object that does not end."""
+    if (metadata := decode_object(text.rstrip(_BETWEEN) + b"}")) is not None:
+        return replace(_of(metadata), sound=False, is_closed=False)
+    end = last_pair(text)
+    metadata = None if end is None else decode_object(text[:end] + b"}")
+    return replace(_of(metadata or {}), sound=False, read=False, is_closed=False)
+
+
+def decode_object(text: bytes) -> dict[str, object] | None:
+    """The JSON object in `text`, or None where it is not one."""
+    try:
+        value = msgspec.json.decode(text)
+    except DECODE_ERRORS:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def decode_mended(text: bytes) -> dict[str, object] | None:
+    """The object in `text` after mending it, or None where that is of no help."""
+    for mended in mendings(text):
+        if (value := decode_object(mended.text)) is not None:
+            return value
+    return None
+
+
+def is_json(text: bytes) -> bool:
+    """Whether `text` is a whole JSON document of any kind."""
+    try:
+        msgspec.json.decode(text.removeprefix(b"\xef\xbb\xbf"))
+    except DECODE_ERRORS:
+        return False
+    return True

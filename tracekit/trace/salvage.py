@@ -1,0 +1,252 @@
+"""Takes what is sound out of a stretch of events that does not decode: one broken event costs one event.
+
+Where events seem to begin, the text is cut; halves are decoded and halved again until what does not decode
+stands alone. That is mended, or joined to its like (an object in an event's list can seem to be an event), or
+lost.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from tracekit.trace.events import decode_events
+from tracekit.trace.mend import COMMAS, JUNK, mend, mendings
+from tracekit.trace.metadata import DECODE_ERRORS, decode_object, is_json
+from tracekit.trace.scan import PHASE, count_events, event_starts, scan_value
+
+NO_EVENT = b'{"ph":"M","name":"event that could not be decoded"}'
+
+_BETWEEN = b", \t\r\n"
+_NEXT = re.compile(rb"\s*,\s*(?=\{)")
+_KEY = rb'"[^"\\]*(?:\\.[^"\\]*)*"\s*:'
+# What would belong to an event, if it had not ended before.
+_PART = re.compile(rb"\s*(?:[\]}]|,\s*" + _KEY + rb")")
+# What follows the list of events: the end of the document, other metadata, or another document.
+_CLOSING = re.compile(rb"[\s,]*(\])\s*(?:\}|,\s*" + _KEY + rb"|\[|\{)")
+_BRACKET = re.compile(rb"(\])\s*(?=[,}]|$)")
+_MOST_BRACKETS = 64
+
+
+@dataclass
+class Salvaged:
+    """What is left of a stretch of text; positions are in that text."""
+
+    texts: list[bytes] = field(default_factory=list)  # events, sound or mended
+    copies: list[bytes] = field(default_factory=list)  # the same, and what is JSON at least, or a placeholder
+    skipped: int = 0
+    first_skipped: int | None = None
+    mended: dict[str, int] = field(default_factory=dict)  # events with something mended, by its kind
+    first_mended: dict[str, int] = field(default_factory=dict)
+    unfinished: int | None = None  # where the last event begins, which does not end here
+    closing: int | None = None  # the bracket that closes the list of events, if it is here …
+    events_end: int = 0  # … and where the last event before it ends
+
+    @property
+    def sound(self) -> bytes:
+        """The events that are left, between commas."""
+        return b",".join(self.texts)
+
+    @property
+    def for_copy(self) -> bytes:
+        """The same for a copy that holds everything, between commas."""
+        return b",".join(self.copies)
+
+    def take(self, text: bytes) -> None:
+        self.texts.append(text)
+        self.copies.append(text)
+
+    def take_back(self) -> None:
+        self.texts.pop()
+        self.copies.pop()
+
+    def note(self, kind: str, *places: int) -> None:
+        """Counts the places of something that was mended."""
+        self.mended[kind] = self.mended.get(kind, 0) + len(places)
+        self.first_mended.setdefault(kind, places[0])
+
+    def lose(self, text: bytes, begin: int) -> None:
+        self.copies.append(body if is_json(body := text.rstrip(_BETWEEN)) else NO_EVENT)
+        self.skipped += max(1, count_events(text))
+        if self.first_skipped is None:
+            self.first_skipped = begin
+
+
+class Ending(Enum):
+    """What is known of the end of a text of events."""
+
+    MORE = auto()  # other events follow
+    CLOSED = auto()  # it is the end of the list
+    FILE = auto()  # it is the end of the file
+
+
+def salvage(text: bytes, ending: Ending, is_list: bool = False) -> Salvaged:
+    """The events of `text`, which begins between events. `is_list`: the file is a list of events alone."""
+    mended = mend(text)
+    if mended is not None and _decodes(mended.text):
+        found = Salvaged()
+        found.take(mended.text)
+        begins = [begin for begin, _ in _spans(text)]
+        for kind, places in mended.places.items():
+            first_in_event = {bisect_right(begins, place): place for place in reversed(places)}
+            found.note(kind, *sorted(first_in_event.values()))
+        return found
+    return _Salvage(text, ending, is_list).run()
+
+
+class _Salvage:
+    def __init__(self, text: bytes, ending: Ending, is_list: bool) -> None:
+        self._text, self._ending, self._is_list = text, ending, is_list
+        self._found = Salvaged()
+        self._spans = _spans(text)
+
+    def run(self) -> Salvaged:
+        text, spans, found = self._text, self._spans, self._found
+        self._take_beginning()
+        bodies = [text[begin:end].rstrip(_BETWEEN) for begin, end in spans]
+        sound = [False] * len(spans)
+        _find_sound(bodies, 0, len(bodies), sound)
+        at = 0
+        while at < len(spans) and found.closing is None:
+            begin, end = spans[at]
+            if sound[at]:
+                found.take(bodies[at])
+                self._check_commas(begin + len(bodies[at]), end)
+                at += 1
+            else:
+                until = sound.index(True, at) if True in sound[at:] else len(spans)
+                at = self._take_unsound(at, until)
+        return found
+
+    def _take_beginning(self) -> None:
+        """What stands before the first event."""
+        end = self._spans[0][0] if self._spans else len(self._text)
+        junk = self._text[:end]
+        if not self._spans and self._ending is Ending.FILE:
+            self._lose_end(0)
+        else:
+            self._pass_over(junk, 0, follows_event=False)
+
+    def _pass_over(self, text: bytes, begin: int, follows_event: bool) -> None:
+        """What stands between events: a comma, text in the place of an event, or text beside them."""
+        parts = text.split(b",")
+        stands_apart = len(parts) > 1 + follows_event and b"".join(parts[follows_event:-1]).strip()
+        if PHASE.search(text) or (stands_apart and not parts[-1].strip()):
+            self._found.lose(text, begin)
+        elif text.strip(_BETWEEN):
+            self._found.note(JUNK, begin)
+        elif len(parts) != 1 + follows_event:
+            self._found.note(COMMAS, begin)
+
+    def _check_commas(self, begin: int, end: int) -> None:
+        """One comma stands between two events, none behind the last one."""
+        count = self._text.count(b",", begin, end)
+        if count != (end < len(self._text)):
+            self._found.note(COMMAS, begin)
+
+    def _take_unsound(self, at: int, until: int) -> int:
+        """Takes the span `at`, or the spans from there to `until` if only together they are an event."""
+        begin, end = self._spans[at]
+        if self._take_mended(begin, end):
+            return at + 1
+        if until - at > 1 and self._take_mended(begin, self._spans[until - 1][1]):
+            return until
+        at_end = at + 1 == len(self._spans)
+        if at_end and at > 0 and self._ending is Ending.MORE:
+            self._found.unfinished = begin
+        else:
+            self._take_apart(begin, end, at_end and self._ending is Ending.FILE)
+        return at + 1
+
+    def _take_mended(self, begin: int, end: int) -> bool:
+        """Takes the text between the positions if it is events, as it stands or mended."""
+        body = self._text[begin:end].rstrip(_BETWEEN)
+        if _decodes(body):
+            self._found.take(body)
+            return True
+        for mended in mendings(body):
+            if _decodes(mended.text):
+                self._found.take(mended.text)
+                for kind, places in mended.places.items():
+                    self._found.note(kind, begin + places[0])
+                return True
+        return False
+
+    def _take_apart(self, begin: int, end: int, ends_file: bool) -> None:
+        """Takes the events at the beginning of a stretch, and what closes the list; the rest is lost."""
+        text, found = self._text, self._found
+        while (value_end := scan_value(text[:end], begin)) and self._take_mended(begin, value_end):
+            rest = text[value_end:end]
+            if _CLOSING.match(rest) or (ends_file and rest.strip(_BETWEEN) == b"]"):
+                found.closing, found.events_end = value_end + rest.index(b"]"), value_end
+                return
+            if (following := _NEXT.match(rest)) is None:
+                self._take_rest(begin, value_end, end, ends_file)
+                return
+            begin = value_end + following.end()
+        if ends_file:
+            self._lose_end(begin)
+        else:
+            found.lose(text[begin:end], begin)
+
+    def _take_rest(self, begin: int, value_end: int, end: int, ends_file: bool) -> None:
+        """What follows an event, and is none: text of another program, or a part of that event."""
+        rest = self._text[value_end:end]
+        is_whole = b'"ts"' in self._text[begin:value_end] and not _PART.match(rest)
+        if rest.strip(_BETWEEN) and not is_whole and not PHASE.search(rest):
+            self._found.take_back()  # it may lack what stands here
+            value_end = begin
+        if ends_file and rest.strip(_BETWEEN):
+            self._lose_end(value_end)
+        elif value_end == begin:
+            self._found.lose(self._text[begin:end], begin)
+        else:
+            self._pass_over(rest, value_end, follows_event=True)
+
+    def _lose_end(self, begin: int) -> None:
+        """Loses what stands from `begin` to the end of the file, or to where the list of events is closed."""
+        for _, bracket in zip(range(_MOST_BRACKETS), _BRACKET.finditer(self._text, begin), strict=False):
+            behind = self._text[bracket.end(1) :]
+            if (not behind.strip()) if self._is_list else _is_tail(behind):
+                end = bracket.start(1)
+                if not self._take_mended(begin, end):
+                    self._found.lose(self._text[begin:end], begin)
+                self._found.closing = self._found.events_end = end
+                return
+        self._found.unfinished = begin
+
+
+def _spans(text: bytes) -> list[tuple[int, int]]:
+    """From where an event seems to begin to where the next one does; each but the first has a phase."""
+    starts = event_starts(text)
+    kept = starts[:1]
+    for start, end in zip(starts[1:], [*starts[2:], len(text)], strict=False):
+        if PHASE.search(text, start, end):
+            kept.append(start)
+    return list(zip(kept, [*kept[1:], len(text)], strict=False))
+
+
+def _find_sound(bodies: list[bytes], begin: int, end: int, sound: list[bool]) -> None:
+    """Marks which of the texts from `begin` to `end` decode."""
+    if begin == end:
+        return
+    if _decodes(b",".join(bodies[begin:end])):
+        sound[begin:end] = [True] * (end - begin)
+    elif end - begin > 1:
+        middle = (begin + end) // 2
+        _find_sound(bodies, begin, middle, sound)
+        _find_sound(bodies, middle, end, sound)
+
+
+def _decodes(text: bytes) -> bool:
+    try:
+        decode_events(b"[" + text + b"]")
+    except DECODE_ERRORS:
+        return False
+    return True
+
+
+def _is_tail(behind: bytes) -> bool:
+    return decode_object(b"{" + behind.lstrip(_BETWEEN)) is not None

@@ -1,0 +1,93 @@
+"""Looks for events in JSON text, sound or not, without decoding it.
+
+In sound JSON, a brace that is followed by a quoted key and a colon opens an object, as within a string the
+quote would end it. So events are found by how they begin, also behind text that is no JSON.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+
+PHASE = re.compile(rb'"ph"\s*:')
+"""Every event has this key once."""
+
+# A whole string, or a bracket, or the quote that opens a string without an end.
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}"]', re.DOTALL)
+_FIRST_KEY = re.compile(rb'\s*\{\s*"([^"\\]{1,32})"\s*:')
+_WINDOW_BYTES = 1 << 12
+_PHASE_FIRST = re.compile(rb'\{\s*"ph"\s*:')
+# An event begins with its phase, or behind another object with another key that events have.
+_START = re.compile(
+    rb'\{\s*"ph"\s*:|(?<![:\s])\s*(\{\s*"(?:name|cat|pid|tid|ts|dur|args|id|s|bp|cname)"\s*:)'
+)
+
+
+class Boundary:
+    """Where an event begins behind a comma: with its phase, or as the first event does."""
+
+    def __init__(self, text: bytes) -> None:
+        match = _FIRST_KEY.match(text)
+        keys = b"ph" if match is None else b"ph|" + re.escape(match[1])
+        self._pattern = re.compile(rb',\s*(\{\s*"(?:' + keys + rb')"\s*:)')
+
+    def last(self, text: bytes) -> tuple[int, int] | None:
+        """The last comma between two events in `text`, and the start of the event behind it."""
+        window = _WINDOW_BYTES
+        while True:
+            begin = max(0, len(text) - window)
+            matches = deque(self._pattern.finditer(text, begin), maxlen=1)
+            if matches:
+                return matches[0].start(), matches[0].start(1)
+            if begin == 0:
+                return None
+            window *= 8
+
+
+def event_starts(text: bytes) -> list[int]:
+    """Where events seem to begin in `text`; an object in a list in an event can seem to be one, too."""
+    return [match.start(1) if match[1] else match.start() for match in _START.finditer(text)]
+
+
+def next_event(text: bytes) -> int | None:
+    """Where the first event that begins with its phase, as Kineto's do, begins in `text`."""
+    match = _PHASE_FIRST.search(text)
+    return match.start() if match else None
+
+
+def count_events(text: bytes) -> int:
+    """How many events, or parts of events that have their phase, are in `text`."""
+    return sum(1 for _ in PHASE.finditer(text))
+
+
+def scan_value(text: bytes, begin: int) -> int | None:
+    """The end of the object or list that opens at or behind `begin`; None where it does not end."""
+    depth = 0
+    for token in _TOKEN.finditer(text, begin):
+        mark = text[token.start()]
+        if mark in b"{[":
+            depth += 1
+        elif mark in b"}]":
+            depth -= 1
+            if depth <= 0:
+                return token.end() if depth == 0 else None
+        elif token.end() - token.start() == 1:
+            return None
+    return None
+
+
+_TOKEN_OR_COMMA = re.compile(_TOKEN.pattern + rb"|,", re.DOTALL)
+
+
+def last_pair(text: bytes) -> int | None:
+    """Where the last whole `key: value` of the object ends with which `text` begins and which it cuts off."""
+    depth, found = 0, None
+    for token in _TOKEN_OR_COMMA.finditer(text):
+        mark = text[token.start()]
+        if mark in b"{[":
+            depth += 1
+        elif mark in b"}]":
+            depth -= 1
+        elif mark in b"," and depth == 1:
+            found = token.start()
+    return found

@@ -1,0 +1,18 @@
+"""The strict way: a chunk of events is decoded whole, or not at all."""
+
+from __future__ import annotations
+
+from tracekit.trace.build import ColumnsBuilder
+from tracekit.trace.events import decode_events
+from tracekit.trace.metadata import DECODE_ERRORS
+
+
+def decode_chunk(text: bytes, begin: int, builder: ColumnsBuilder) -> bool:
+    """Whether all events of `text`, which stands at `begin`, were decoded; then they are in `builder`."""
+    listed = b"".join((b"[", text, b"]"))
+    try:
+        events = decode_events(listed)
+    except DECODE_ERRORS:
+        return False
+    builder.add(events, listed, begin - 1)
+    return True
