@@ -289,18 +289,18 @@ def test_blanks_of_many_megabytes_cost_no_event(tmp_path: Path, where: str) -> N
         (b'{"a": ', b"[", 10),
         (b'{"a": 1, ', b'"b": {}, ', 10),
         (b'{"a": [', b'{"ph": "X"}, ', 10),
-        (b'{"traceEvents":[', b" ", 100),
+        (b'{"traceEvents":[', b" ", 50),
         (b'{"traceEvents":[', b"x", 100),
         (b'{"traceEvents":[', b"\0", 5),
         (b'{"traceEvents":[', b"x, ", 5),
-        (b'{"traceEvents":[', b'"', 5),
+        (b'{"traceEvents":[', b'"', 10),
         (b'{"traceEvents":[', b"\\", 5),
         (b'{"traceEvents":[', b"[", 5),
         (b'{"traceEvents":[', b"{", 5),
         (b'{"traceEvents":[', b"}", 5),
         (b'{"traceEvents":[', b"}, {", 5),
-        (b'{"traceEvents":[', b'{"ph":', 10),
-        (b'{"traceEvents":[', b'{"ph": "X", "name": "a" b"}, ', 10),
+        (b'{"traceEvents":[', b'{"ph":', 2),
+        (b'{"traceEvents":[', b'{"ph": "X", "name": "a" b"}, ', 2),
         (b"[", b"1, ", 10),
     ],
 )
@@ -350,7 +350,7 @@ def test_quote_that_is_never_closed_costs_one_event_of_many(tmp_path: Path, raw:
 
 @pytest.mark.parametrize("raw", [b' " ', b"\\U", b'"}'])
 def test_every_event_of_many_is_damaged(tmp_path: Path, raw: bytes) -> None:
-    sound = sound_trace(10_000)
+    sound = sound_trace(2_000)
     texts = {i: in_name(text, raw) for i, text in enumerate(sound.texts) if i}
     result = read_apart(tmp_path / "t.json", [sound.document(texts)])
     mended = raw == b"\\U"
