@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 
 from tests.builder import TraceBuilder
-from tests.trace.contents import rows, rows_of
+from tests.trace.contents import read_text, rows, rows_of
 from tests.trace.damage import TAIL, Sound, in_args, in_name, sound_trace, with_value
 from tracekit.analysis import analyze
 from tracekit.messages import UserError
 from tracekit.report.json import render_json
-from tracekit.trace import Trace, read
+from tracekit.trace import read
 
 SOUND = sound_trace()
 COUNT = len(SOUND.events)
@@ -63,12 +63,6 @@ def read_apart(path: Path, parts: Iterable[bytes]) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
     return result
-
-
-def read_text(directory: Path, text: bytes) -> Trace:
-    path = directory / "t.json"
-    path.write_bytes(text)
-    return read(path)
 
 
 def changed(damage: Any, position: int = 12) -> list[bytes]:
