@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 from tests.builder import Event
-from tracekit.trace import Trace
+from tracekit.trace import Trace, read
 from tracekit.trace.columns import GPU_KINDS, Intervals
 
 Rows = dict[str, list[tuple[Any, ...]]]
@@ -73,3 +75,22 @@ def rows(trace: Trace) -> Rows:
         "frames": intervals(trace.frames),
         "annotations": intervals(trace.annotations),
     }
+
+
+def read_text(directory: Path, text: bytes) -> Trace:
+    path = directory / "t.json"
+    path.write_bytes(text)
+    return read(path)
+
+
+def numbers(warning: object) -> list[int]:
+    return [int(digits.replace(",", "")) for digits in re.findall(r"\d+(?:,\d{3})*", str(warning))]
+
+
+def assert_told(trace: Trace, what: str, count: int | None, begin: int, end: int) -> None:
+    """A warning says what, how many, and a place between two byte offsets."""
+    said = [numbers(warning) for warning in trace.warnings if re.search(what, str(warning), re.IGNORECASE)]
+    assert any(
+        (count is None or count in found) and any(begin <= number <= end for number in found)
+        for found in said
+    ), (list(map(str, trace.warnings)), what, count, begin, end)

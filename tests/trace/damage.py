@@ -19,6 +19,8 @@ HEAD = (
 )
 TAIL = b'\n],\n"traceName": "trace.json", "displayTimeUnit": "ms"\n}\n'
 
+LOG = b"[W1201 12:00:00.1 CUDAGuardImpl.h:124] Warning: {'x': \"y\"} (function destroyEvent)\n"
+
 
 @dataclass(frozen=True)
 class Sound:
