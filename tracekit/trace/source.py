@@ -1,97 +1,109 @@
-"""Bytes of a trace file, decompressed piece by piece; knows nothing of JSON."""
+"""Bytes of a trace file, unpacked piece by piece; knows nothing of JSON."""
 
 from __future__ import annotations
 
-import zlib
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import TypeAlias, cast
-
-from isal import isal_zlib
+from typing import BinaryIO, TypeAlias
 
 from tracekit.messages import N_, Message, UserError
+from tracekit.trace.containers import unpacked
+from tracekit.trace.streams import Unpacking
 
 PIECE_BYTES = 1 << 19
-GZIP_MAGIC = b"\x1f\x8b"
-_OTHER_FORMATS = {b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
-
-_DAMAGED: tuple[type[Exception], ...] = (cast(type[Exception], isal_zlib.error), zlib.error)
 
 Progress: TypeAlias = Callable[[int], None]
 
 
 @dataclass
 class Source:
-    """A trace file that can be read once; `problem` says after reading why it ended early, if it did."""
+    """A trace file that can be read once; `problem` says after reading why it ended early, if it did.
+
+    `size_bytes` is 0 where it is no regular file: a pipe, which cannot be opened again either.
+    """
 
     path: Path
     size_bytes: int
+    is_regular: bool = True
     problem: Message | None = None
 
     def pieces(self, progress: Progress | None = None) -> Iterator[bytes]:
-        """Decompressed pieces of at most `PIECE_BYTES`; `progress` is told of compressed bytes read."""
-        with self.path.open("rb") as file:
-            head = file.read(PIECE_BYTES)
-            for magic, name in _OTHER_FORMATS.items():
-                if head.startswith(magic):
-                    raise UserError(
-                        N_(
-                            "{path}: is a {format} file; unpack it first (read are .json and .json.gz)",
-                            path=self.path,
-                            format=name,
-                        )
-                    )
-            raw = _raw_pieces(head, file.read, progress)
-            yield from self._inflate(raw) if head.startswith(GZIP_MAGIC) else raw
+        """Unpacked pieces of at most `PIECE_BYTES`; `progress` is told of packed bytes read: `size_bytes` in all.
 
-    def _inflate(self, raw: Iterator[bytes]) -> Iterator[bytes]:
-        inflater = isal_zlib.decompressobj(wbits=31)
-        try:
-            for data in raw:
-                while data:
-                    if inflater.eof:
-                        data = data.lstrip(b"\0")  # padding between or behind members
-                        if not data.startswith(GZIP_MAGIC):
-                            return  # what follows the last member is no part of the stream
-                        inflater = isal_zlib.decompressobj(wbits=31)
-                    piece = inflater.decompress(data, PIECE_BYTES)
-                    if piece:
-                        yield piece
-                    data = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
-        except _DAMAGED as error:
-            self.problem = N_("the compressed stream is damaged ({error})", error=str(error))
-            return
-        if not inflater.eof:
-            while piece := inflater.decompress(b"", PIECE_BYTES):
-                yield piece
-            if not inflater.eof:
-                self.problem = N_("the compressed stream is cut off")
+        Raises `UserError` where the file cannot be read or unpacked at all.
+        """
+        read = _Told(progress, self.size_bytes if self.is_regular else None)
+        with _opened(self.path) as file:
+            raw = _raw_pieces(file, read)
+            if not (first := next(raw, b"")):
+                raise _empty(self.path)
+            unpacking = Unpacking(self.path, PIECE_BYTES, self._note)
+            yield from unpacked(chain([first], raw), unpacking, file if self.is_regular else None)
+        read.rest()
+
+    def _note(self, problem: Message) -> None:
+        """The first is the cause of all that follow it."""
+        self.problem = self.problem or problem
 
 
 def open_source(path: str | Path) -> Source:
-    """The file at `path`; raises `UserError` where there is none that can be read."""
+    """The file at `path`, a pipe not opened yet; raises `UserError` where there is none that can be read."""
     path = Path(path)
     try:
         if path.is_dir():
             raise UserError(N_("{path}: is a directory; name the trace file in it", path=path))
-        size = path.stat().st_size
-        with path.open("rb"):
-            pass
-    except FileNotFoundError:
-        raise UserError(N_("{path}: no such file", path=path)) from None
+        status = path.stat()
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(N_("{path}: cannot be read ({reason})", path=path, reason=reason)) from None
-    if size == 0:
-        raise UserError(N_("{path}: is empty; capture the trace again", path=path))
-    return Source(path, size)
+        raise _unreadable(path, error) from None
+    if not stat.S_ISREG(status.st_mode):
+        return Source(path, 0, is_regular=False)
+    with _opened(path):
+        pass
+    if status.st_size == 0:
+        raise _empty(path)
+    return Source(path, status.st_size)
 
 
-def _raw_pieces(head: bytes, read: Callable[[int], bytes], progress: Progress | None) -> Iterator[bytes]:
-    piece = head
-    while piece:
-        if progress:
-            progress(len(piece))
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> UserError:
+    if isinstance(error, FileNotFoundError):
+        return UserError(N_("{path}: no such file", path=path))
+    reason = getattr(error, "strerror", None) or str(error)
+    return UserError(N_("{path}: cannot be read ({reason})", path=path, reason=reason))
+
+
+def _empty(path: Path) -> UserError:
+    return UserError(N_("{path}: is empty; capture the trace again", path=path))
+
+
+class _Told:
+    """Tells `progress` of bytes, of no more than `size_bytes` where that is known."""
+
+    def __init__(self, progress: Progress | None, size_bytes: int | None) -> None:
+        self._progress = progress
+        self._left = size_bytes
+
+    def tell(self, count: int) -> None:
+        if self._left is not None:
+            count = min(count, self._left)
+            self._left -= count
+        if self._progress and count:
+            self._progress(count)
+
+    def rest(self) -> None:
+        self.tell(self._left or 0)
+
+
+def _raw_pieces(file: BinaryIO, read: _Told) -> Iterator[bytes]:
+    while piece := file.read(PIECE_BYTES):
+        read.tell(len(piece))
         yield piece
-        piece = read(PIECE_BYTES)
