@@ -1,4 +1,4 @@
-"""Unpacks what a trace comes packed in, layer by layer, each recognised by its first bytes, never its name."""
+"""Unpacks what a trace comes packed in, layer by layer; each is recognised by its first bytes."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Source:
     problem: Message | None = None
 
     def pieces(self, progress: Progress | None = None) -> Iterator[bytes]:
-        """Unpacked pieces of at most `PIECE_BYTES`; `progress` is told of packed bytes read: `size_bytes` in all.
+        """Unpacked pieces of at most `PIECE_BYTES`; `progress` is told of packed bytes, `size_bytes` in all.
 
         Raises `UserError` where the file cannot be read or unpacked at all.
         """

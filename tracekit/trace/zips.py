@@ -1,7 +1,7 @@
 """The one trace in a zip file, chosen by what its files begin with.
 
-The directory at the end of a zip file is believed. Where there is none, or the zip file comes through a pipe, it
-is read from its beginning, file by file.
+The directory at the end of a zip file is believed. Where there is none, or the zip file comes through a
+pipe, it is read from its beginning, file by file.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _chosen(
             text = N_("{path}: {problem}; copy or capture it again", path=unpacking.path, problem=problems[0])
             errors.append(UserError(text))
     if len(possible) > 1:  # such as a trace and what was written down about it
-        possible = [one for one in possible if b'"traceEvents"' in one[1] or b'"ph"' in one[1]] or possible
+        possible = [one for one in possible if _has_events(one[1])] or possible
     if len(possible) == 1:
         return possible[0][0]
     if possible:
@@ -152,7 +152,9 @@ def _streamed(source: Input, unpacking: Unpacking, content: Content, is_whole: b
         if not entry.is_ignored:
             text = content(packed, problems.append)
             head = _head(text)
-            if _may_be_trace(b"".join(head)):
+            start = b"".join(head)
+            is_all = len(start) < _HEAD_BYTES and not damage
+            if _may_be_trace(start) and (_has_events(start) or not is_all):
                 names.append(entry.name)
                 if len(names) > 1:
                     raise _several(unpacking, names)
@@ -266,6 +268,10 @@ def _head(text: Iterator[bytes]) -> list[bytes]:
 
 def _may_be_trace(head: bytes) -> bool:
     return head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"["))
+
+
+def _has_events(head: bytes) -> bool:
+    return b'"traceEvents"' in head or b'"ph"' in head
 
 
 def _several(unpacking: Unpacking, names: list[str]) -> UserError:
