@@ -252,6 +252,15 @@ def test_a_damaged_block_costs_little_of_what_stands_before_it(
     assert sound > len(TEXT) * percent / 100 * 0.95 - (1 << 17)  # the largest block is of 128 KiB
 
 
+def test_a_zip_whose_directory_is_damaged_is_read_from_its_beginning(tmp_path: Path) -> None:
+    content = bytearray(zipped({"t": TEXT}))
+    end = content.index(b"PK\5\6")
+    content[end + 16] ^= 1  # where the directory is
+    source = written(tmp_path, bytes(content))
+    assert text_of(source) == TEXT
+    assert str(source.problem) == "the zip file is damaged"
+
+
 def test_two_traces_in_a_zip_are_named(tmp_path: Path) -> None:
     source = written(tmp_path, zipped({"a.json": TEXT, "b.gz": gzip.compress(TEXT), "c.txt": b"no"}))
     with pytest.raises(UserError, match=r"\(a\.json, b\.gz\)"):
@@ -278,6 +287,7 @@ def encrypted(content: bytes) -> bytes:
         (encrypted(zipped({"t.json": b"{}"})), "t.json in it is encrypted"),
         (encrypted(zipped({"t.json": b"{}"}))[:-5], "t.json in it is encrypted"),
         (zipped({"t.json": b"{}"}, zipfile.ZIP_LZMA), "packed by method 14"),
+        (encrypted(zipped({"a\nb": b"{}"})), "a\ufffdb in it is encrypted"),
         (zipped(IGNORED), "without a trace"),
         (gzip.compress(zipped(IGNORED)), "without a trace"),
         (zipped({}), "without a trace"),
@@ -290,6 +300,7 @@ def test_what_cannot_be_unpacked_is_refused(tmp_path: Path, content: bytes, says
     with pytest.raises(UserError, match=says) as caught:
         list(written(tmp_path, content).pieces())
     assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_half_a_surrogate_pair_is_left_to_be_mended(tmp_path: Path) -> None:

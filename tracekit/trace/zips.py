@@ -24,7 +24,9 @@ _STORED, _DEFLATED = 0, 8
 _ENCRYPTED, _HAS_DESCRIPTOR, _UTF8_NAME = 1, 8, 0x800  # flags: APPNOTE.TXT, 4.4.4
 _FILE_HEADER = struct.Struct("<4s5H3L2H")
 _IN_EXTRA = 0xFFFFFFFF  # a size that is in the extra field, as 64 bits
+_END_BYTES = 22  # before its comment
 _LONGEST_COMMENT_BYTES = 0xFFFF
+_SHOWN_NAME = 100
 _HEAD_BYTES = 64 << 10
 _UNREADABLE_DIRECTORY = (
     zipfile.BadZipFile,
@@ -36,6 +38,7 @@ _UNREADABLE_DIRECTORY = (
 )
 
 ZIP_CUT_OFF = N_("the zip file is cut off")
+ZIP_DAMAGED = N_("the zip file is damaged")
 
 Content: TypeAlias = Callable[[Iterator[bytes], Report], Iterator[bytes]]
 
@@ -69,22 +72,30 @@ def unzipped(
     """
     infos = _directory(file) if file else None
     if file is None or infos is None:
-        yield from _streamed(source, unpacking, content, is_whole=file is None)
+        yield from _streamed(source, unpacking, content, has_directory=file is None)
         return
     chosen = _chosen(file, infos, unpacking, content)
     yield from content(_filed(file, chosen, pieces, unpacking), unpacking.report)
 
 
 def _directory(file: BinaryIO) -> list[zipfile.ZipInfo] | None:
-    """What it lists; `file` stands where it did. None where there is none that can be read."""
+    """What it lists; `file` stands where it did. None where there is none that can be believed."""
     position = file.tell()
     try:
         with zipfile.ZipFile(file) as archive:
-            return archive.infolist()
+            infos = archive.infolist()
+        return infos if all(_is_file_at(file, info.header_offset) for info in infos) else None
     except _UNREADABLE_DIRECTORY:
         return None
     finally:
         file.seek(position)
+
+
+def _is_file_at(file: BinaryIO, offset: int) -> bool:
+    if offset < 0:
+        return False
+    file.seek(offset)
+    return file.read(4) == FILE
 
 
 def _chosen(
@@ -130,15 +141,15 @@ def _filed(
     file.seek(info.header_offset)
     source = Input(pieces)
     header = source.take(_FILE_HEADER.size)
-    if len(header) < _FILE_HEADER.size or not header.startswith(FILE):
-        unpacking.report(N_("the zip file is damaged"))
+    if len(header) < _FILE_HEADER.size:
+        unpacking.report(ZIP_DAMAGED)
         return
     source.skip(sum(_FILE_HEADER.unpack(header)[-2:]))
     yield from _unpacked(source, _entry(info), unpacking)
 
 
-def _streamed(source: Input, unpacking: Unpacking, content: Content, is_whole: bool) -> Iterator[bytes]:
-    """`is_whole`: whether there may be a directory at its end."""
+def _streamed(source: Input, unpacking: Unpacking, content: Content, has_directory: bool) -> Iterator[bytes]:
+    """`has_directory`: False where the one at its end is known to be missing or damaged."""
     names: list[str] = []
     damage: list[Message] = []
     zip_level = replace(unpacking, report=damage.append)
@@ -164,8 +175,10 @@ def _streamed(source: Input, unpacking: Unpacking, content: Content, is_whole: b
         if entry.name in names:
             for problem in (*damage, *problems):
                 unpacking.report(problem)
-    if not damage and not (is_whole and _ends(source)):
+    if not damage and not _ends(source):
         damage.append(ZIP_CUT_OFF)
+    elif not damage and not has_directory:
+        damage.append(ZIP_DAMAGED)
     for problem in damage:
         unpacking.report(problem)
     if not names and not damage:
@@ -205,7 +218,9 @@ def _long_size(extra: bytes, offset: int) -> int:
 def _unpacked(source: Input, entry: _Entry, unpacking: Unpacking) -> Iterator[bytes]:
     """The content of the file whose header has just been read."""
     if entry.flags & _ENCRYPTED:
-        text = N_("{path}: {name} in it is encrypted; unpack it first", path=unpacking.path, name=entry.name)
+        text = N_(
+            "{path}: {name} in it is encrypted; unpack it first", path=unpacking.path, name=_shown(entry.name)
+        )
         raise UserError(text)
     checksum = Checksum()
     if entry.method == _DEFLATED:
@@ -215,7 +230,7 @@ def _unpacked(source: Input, entry: _Entry, unpacking: Unpacking) -> Iterator[by
             N_(
                 "{path}: {name} in it is packed by method {method}, which is not read; unpack it first",
                 path=unpacking.path,
-                name=entry.name,
+                name=_shown(entry.name),
                 method=entry.method,
             )
         )
@@ -252,8 +267,10 @@ def _ends(source: Input) -> bool:
         return False
     tail = b""
     while data := source.some(_LONGEST_COMMENT_BYTES):
-        tail = (tail + data)[-_LONGEST_COMMENT_BYTES - 22 :]
-    return END in tail
+        tail = (tail + data)[-_LONGEST_COMMENT_BYTES - _END_BYTES :]
+    end = tail.rfind(END)
+    comment_bytes = int.from_bytes(tail[end + 20 : end + 22], "little")
+    return end >= 0 and len(tail) - end >= _END_BYTES + comment_bytes
 
 
 def _head(text: Iterator[bytes]) -> list[bytes]:
@@ -270,6 +287,11 @@ def _may_be_trace(head: bytes) -> bool:
     return head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"["))
 
 
+def _shown(name: str) -> str:
+    """On one line, whatever is in it."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in name[:_SHOWN_NAME])
+
+
 def _has_events(head: bytes) -> bool:
     return b'"traceEvents"' in head or b'"ph"' in head
 
@@ -279,7 +301,7 @@ def _several(unpacking: Unpacking, names: list[str]) -> UserError:
         N_(
             "{path}: several files in it may be the trace ({names}); unpack the one to read",
             path=unpacking.path,
-            names=names,
+            names=[_shown(name) for name in names],
         )
     )
 
