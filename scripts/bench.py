@@ -2,19 +2,19 @@
 """What tracekit costs, as ratios that are measured side by side in one run.
 
     scripts/bench.py capture        a pass without profiler, under the plain profiler, and with scopes
-    scripts/bench.py analyze        a large trace analysed, against decoding its JSON, and an older revision
+    scripts/bench.py analyze        large traces analysed, each step against decoding alone, and others
     scripts/bench.py formats        a trace analysed and written, in each format and in all
     scripts/bench.py page           the page of 20,000 modules built and opened, against an empty page
 
 `capture` runs where capture runs: with torch and transformers, on a GPU if there is one. `analyze` repeats
-`--trace` in time until it has `--megabytes`. `analyze` and `formats` alternate the programs they compare,
-each in a process of its own. `page` runs where the tests run, with their browser.
+`--trace` in time to each of `--sizes`, and also has Holistic Trace Analysis load it where that is installed.
+`analyze` and `formats` alternate the programs they compare, each in a process of its own. `page` runs where
+the tests run, with their browser.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import statistics
 import subprocess
@@ -27,6 +27,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bench_analyze import SMOKE_GB, Benchmark, bench_analyze, write_markdown
 from bench_page import Timing, bench_page
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -74,24 +75,52 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("what", choices=["capture", "analyze", "formats", "page"])
     parser.add_argument("--device", help="cpu or cuda (default: the GPU if there is one)")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="runs of the profiler (5)")
-    parser.add_argument("--passes", type=int, default=20, metavar="N", help="pairs of passes in each (20)")
+    parser.add_argument("--rounds", type=int, metavar="N", help="runs of what is measured (5; analyze: 3)")
+    parser.add_argument(
+        "--passes", type=int, default=20, metavar="N", help="capture: pairs of passes in each (20)"
+    )
     parser.add_argument("--trace", metavar="FILE", help="the trace (a sample); analyze repeats it")
-    parser.add_argument("--megabytes", type=float, default=50.0, help="analyze: size of its JSON (50)")
+    parser.add_argument("--sizes", default="0.1,0.3,1", help="analyze: of the JSON, in GB (0.1,0.3,1)")
+    parser.add_argument(
+        "--diverse",
+        nargs="?",
+        type=float,
+        const=0.25,
+        default=0.0,
+        metavar="SHARE",
+        help="analyze: of its names and shapes every copy has this share for itself (0.25)",
+    )
+    parser.add_argument(
+        "--folder", metavar="DIR", help="analyze: keeps the large traces there for the next time"
+    )
+    parser.add_argument("--hta-python", metavar="FILE", help="analyze: the Python that has HTA (this one)")
     parser.add_argument("--against", metavar="REVISION", help="analyze: also this revision of the repository")
     parser.add_argument("--smoke", action="store_true", help="the smallest sizes, to see that it runs")
     parser.add_argument("--json", metavar="FILE", help="the figures, also as JSON")
+    parser.add_argument("--markdown", metavar="FILE", help="analyze: the figures, also as tables in Markdown")
     options = parser.parse_args()
-    results: list[Result] | list[Analysis] | list[Timing]
+    results: list[Result] | list[Analysis] | list[Timing] | list[Benchmark]
+    rounds = options.rounds or (5 if options.what != "analyze" else 1 if options.smoke else 3)
     if options.what == "capture":
-        results = bench_capture(options.device, options.rounds, options.passes, options.smoke)
+        results = bench_capture(options.device, rounds, options.passes, options.smoke)
     elif options.what == "formats":
-        results = bench_formats(Path(options.trace or SAMPLE), options.rounds)
+        results = bench_formats(Path(options.trace or SAMPLE), rounds)
     elif options.what == "page":
-        results = bench_page(options.rounds, options.smoke)
+        results = bench_page(rounds, options.smoke)
     else:
-        size = 0.0 if options.smoke else options.megabytes
-        results = bench_analyze(Path(options.trace or SAMPLE), size, options.rounds, options.against)
+        results = [
+            bench_analyze(
+                Path(options.trace or SAMPLE),
+                SMOKE_GB if options.smoke else sorted(map(float, options.sizes.split(","))),
+                rounds,
+                share=options.diverse,
+                folder=Path(options.folder) if options.folder else None,
+                hta_python=options.hta_python,
+                against=options.against,
+            )
+        ]
+        if options.markdown:
+            write_markdown(results[0], Path(options.markdown))
     if options.json:
         Path(options.json).write_text(json.dumps([asdict(result) for result in results], indent=1))
 
@@ -225,39 +254,6 @@ print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru
 """
 
 
-def bench_analyze(trace: Path, megabytes: float, rounds: int, against: str | None) -> list[Analysis]:
-    """Measure and print what analysing takes, and with `against` what it took then."""
-    with tempfile.TemporaryDirectory() as folder:
-        large = Path(folder, "large.json")
-        events = repeat(trace, large, megabytes)
-        print(
-            f"{trace.name} repeated to {large.stat().st_size / 1e6:.1f} MB, {events} events, {rounds} rounds"
-        )
-        analyze = ("from tracekit.analysis import analyze", f"analyze({str(large)!r})")
-        programs = {
-            "decode JSON": script(
-                ROOT, "import msgspec", f"msgspec.json.decode(open({str(large)!r}, 'rb').read())"
-            ),
-            "analyze": script(ROOT, *analyze),
-        }
-        if against:
-            older = Path(folder, "older")
-            subprocess.run(
-                ["git", "-C", ROOT, "worktree", "add", "-q", "--detach", older, against], check=True
-            )
-            programs[f"analyze, {against}"] = script(older, *analyze)
-        try:
-            runs = [{name: run(code) for name, code in programs.items()} for _ in range(rounds)]
-        finally:
-            if against:
-                subprocess.run(["git", "-C", ROOT, "worktree", "remove", "--force", older], check=True)
-    results = compared(runs, "decode JSON")
-    if against:
-        ratios = [one["analyze"][0] / one[f"analyze, {against}"][0] for one in runs]
-        print(f"analyze ÷ analyze, {against}: {statistics.median(ratios):.3f}")
-    return results
-
-
 def bench_formats(trace: Path, rounds: int) -> list[Analysis]:
     """Measure and print what a report takes in each format, from the trace on, and in all of them."""
     from tracekit.report.save import FORMATS
@@ -299,38 +295,6 @@ def run(code: str) -> tuple[float, float]:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
     seconds, peak = map(float, done.stdout.split())
     return seconds, peak
-
-
-def repeat(trace: Path, target: Path, megabytes: float) -> int:
-    """Writes the events of `trace` again and again, one copy after another in time; returns their number."""
-    opened = gzip.open if trace.suffix == ".gz" else open
-    with opened(trace, "rb") as file:
-        document = json.load(file)
-    events = document.pop("traceEvents")
-    times = [event["ts"] for event in events if isinstance(event.get("ts"), int | float)]
-    span = max(times) - min(times) + 1e6
-    correlations = [event.get("args", {}).get("correlation", 0) for event in events]
-    stride = max((one for one in correlations if isinstance(one, int)), default=0) + 1
-    count = 0
-    with target.open("w") as out:
-        out.write(json.dumps(document)[:-1] + (", " if document else "") + '"traceEvents": [')
-        while not count or out.tell() < megabytes * 1e6:
-            copy = count // len(events)
-            for event in events:
-                shifted = dict(event)
-                if isinstance(event.get("ts"), int | float):
-                    shifted["ts"] = event["ts"] + copy * span
-                if isinstance(event.get("args", {}).get("correlation"), int):
-                    shifted["args"] = {
-                        **event["args"],
-                        "correlation": event["args"]["correlation"] + copy * stride,
-                    }
-                if "id" in event and event.get("ph") in ("s", "f"):
-                    shifted["id"] = f"{copy}:{event['id']}"
-                out.write((",\n" if count else "") + json.dumps(shifted))
-                count += 1
-        out.write("]}")
-    return count
 
 
 if __name__ == "__main__":
