@@ -1,12 +1,14 @@
 """Runs a fuzzer with atheris, in a process of its own, and keeps what it finds.
 
-`python -m tests.fuzz.driver reader|events FOLDER [libFuzzer's options]`. A finding does not end the run: its
+`python -m tests.fuzz.driver reader|events FOLDER MEMORY [libFuzzer's options]`. Inputs are files in
+MEMORY. A finding does not end the run: its
 smallest input is kept in FOLDER/found under the name of what went wrong. What ends the process (no memory, no
 end, a fault in C) leaves its input there too, under libFuzzer's names.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import sys
 import traceback
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import atheris
+from hypothesis import HealthCheck, given, settings
 
 INSTRUMENTED = {
     "reader": ["tracekit.trace"],
@@ -24,10 +27,21 @@ INSTRUMENTED = {
 }
 
 
+Check = Callable[[bytes], str]
+
+
+class Found(Exception):
+    """What went wrong, and the document that was made of the bytes."""
+
+    def __init__(self, error: Exception, document: bytes) -> None:
+        super().__init__(str(error))
+        self.error, self.document = error, document
+
+
 class Recorder:
     """Runs one input after the other through `check`, and counts and keeps."""
 
-    def __init__(self, check: Callable[[bytes], str], folder: Path) -> None:
+    def __init__(self, check: Check, folder: Path) -> None:
         self._check = check
         self._found = folder / "found"
         self._counts_file = folder / "counts.json"
@@ -39,6 +53,9 @@ class Recorder:
     def one_input(self, data: bytes) -> None:
         try:
             outcome = self._check(data)
+        except Found as found:
+            outcome = "found"
+            self._keep(found.document, found.error)
         except Exception as error:
             outcome = "found"
             self._keep(data, error)
@@ -50,7 +67,6 @@ class Recorder:
         self._counts_file.write_text(json.dumps(self._counts))
 
     def _keep(self, data: bytes, error: Exception) -> None:
-        data = getattr(error, "document", data)
         name = signature(error)
         kept = self._found / name
         if not kept.exists() or len(data) < kept.stat().st_size:
@@ -70,28 +86,47 @@ def signature(error: Exception) -> str:
 
 
 def main() -> None:
-    name, folder, *options = sys.argv[1:]
+    name, folder, memory, *options = sys.argv[1:]
     with atheris.instrument_imports(include=INSTRUMENTED[name]):
         import tracekit.analysis
         import tracekit.trace  # noqa: F401
-    setup: dict[str, Any] = {}
-    if name == "reader":
-        from tests.fuzz.mutate import crossed, mutated
-        from tests.fuzz.oracles import check, memory_folder
+    check, setup = (_reader if name == "reader" else _events)(Path(memory))
+    recorder = Recorder(check, Path(folder))
+    atexit.register(recorder.write_counts)
+    atheris.Setup([sys.argv[0], *options], recorder.one_input, **setup)
+    atheris.Fuzz()
 
-        def mutate(data: bytes, most_bytes: int, seed: int) -> bytes:
-            return mutated(data, most_bytes, seed) if seed % 4 else atheris.Mutate(data, most_bytes)
 
-        setup = {"custom_mutator": mutate, "custom_crossover": crossed}
-    else:
-        from tests.fuzz.events import check, memory_folder
-    with memory_folder() as memory:
-        recorder = Recorder(lambda data: check(data, memory), Path(folder))
-        atheris.Setup([sys.argv[0], *options], recorder.one_input, **setup)
-        import atexit
+def _reader(memory: Path) -> tuple[Check, dict[str, Any]]:
+    from tests.fuzz.mutate import crossed, mutated
+    from tests.fuzz.oracles import check
 
-        atexit.register(recorder.write_counts)
-        atheris.Fuzz()
+    def mutate(data: bytes, most_bytes: int, seed: int) -> bytes:
+        return mutated(data, most_bytes, seed) if seed % 4 else bytes(atheris.Mutate(data, most_bytes))
+
+    return lambda data: check(data, memory), {"custom_mutator": mutate, "custom_crossover": crossed}
+
+
+def _events(memory: Path) -> tuple[Check, dict[str, Any]]:
+    """Hypothesis makes a document of the bytes."""
+    from tests.fuzz.events import Case, cases
+
+    outcomes = []
+
+    @settings(database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(cases(dear=True))
+    def check_case(case: Case) -> None:
+        try:
+            outcomes.append(case.check(memory))
+        except Exception as error:
+            raise Found(error, case.document) from error
+
+    def check(data: bytes) -> str:
+        outcomes.clear()
+        check_case.hypothesis.fuzz_one_input(data)
+        return outcomes[0] if outcomes else "of no use"
+
+    return check, {}
 
 
 if __name__ == "__main__":

@@ -38,10 +38,10 @@ KINDS = ("ops", "launches", "gpu_events", "frames", "annotations")
 
 _READING = import_module("tracekit.trace.read")
 # A few events long, so that the events of small inputs are many chunks.
-_SMALL = ((cut, "CHUNK_BYTES", 300), (source, "PIECE_BYTES", 97))
+SMALL = ((cut, "CHUNK_BYTES", 300), (source, "PIECE_BYTES", 97))
 # And so that what is too long to keep is given up.
 _TINY = (
-    *_SMALL,
+    *SMALL,
     (cut, "EVENT_LIMIT_BYTES", 900),
     (cut, "BLIND_LIMIT_BYTES", 2500),
     (cut, "METADATA_LIMIT_BYTES", 2000),
@@ -70,13 +70,13 @@ def check(data: bytes, folder: Path) -> str:
     trace = _read(path)
     _check_against_json(trace, text)
     _check_copy(trace, path)
-    with _limits("in small chunks", _SMALL):
+    with limits("in small chunks", SMALL):
         small = _read(path)
         _check_against_json(small, text)
         _check_copy(small, path)
         with _other_processes(zlib.crc32(data) % ONE_IN == 0):
             _check_same("serial and parallel reading differ", small, _read(path, PROCESSES))
-    with _limits("with tiny limits", _TINY):
+    with limits("with tiny limits", _TINY):
         _check_copy(_read(path), path)
     if trace is None:
         return "refused"
@@ -271,7 +271,7 @@ def memory_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def _limits(words: str, values: tuple[tuple[Any, str, int], ...]) -> Iterator[None]:
+def limits(words: str, values: tuple[tuple[Any, str, int], ...]) -> Iterator[None]:
     """Reads with other limits; what is found so is called so."""
     before = [(module, name, getattr(module, name)) for module, name, _ in values]
     try:
