@@ -51,7 +51,9 @@ class Run:
         if self.name == "events":
             dice = random.Random(self.seed)
             for number in range(RANDOM_SEEDS):
-                (self.folder / "corpus" / f"seed-{number:03}").write_bytes(dice.randbytes(LONGEST["events"] // 2))
+                (self.folder / "corpus" / f"seed-{number:03}").write_bytes(
+                    dice.randbytes(LONGEST["events"] // 2)
+                )
             return
         (self.folder / "dictionary").write_text(dictionary())
         for number, seed in enumerate(seeds()):
@@ -65,7 +67,7 @@ class Run:
                 return
             if self._run_process(number, left, runs):
                 return
-            if runs is not None or number == 0 and not self.counts():
+            if runs is not None or (number == 0 and not self.counts()):
                 self.failed = not self.counts()
                 return
 
@@ -146,7 +148,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=int, default=60, help="how long (default: %(default)s)")
     parser.add_argument("--runs", type=int, help="how many inputs, instead of how long")
     parser.add_argument("--seed", type=int, default=1, help="of the random choices (default: %(default)s)")
-    parser.add_argument("--folder", type=Path, help="for the corpus, which a later run goes on with, and crashes")
+    parser.add_argument(
+        "--folder", type=Path, help="for the corpus, which a later run goes on with, and crashes"
+    )
     chosen = parser.parse_args(arguments)
     if find_spec("atheris") is None:
         print("fuzz: atheris is not installed; there is none for this Python or system", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for whole traces: events of every category with odd values in them, and any metadata."""
+"""Strategies for whole traces: events of every category with odd values in them, and any metadata."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from tests.test_odd_metadata import full
 from tests.trace.damage import sound_trace
 
 HOSTILE = (
-    "", " ", '"', "\\", "C:\\Users\\dir\\", "}, {", ']}, "traceEvents": [', '{"ph": "X"}', '"ph":', "a\nb", "\0", "\x1b[31m", "\u202e", "\ud800", "é€😀",
-    "<script>alert(1)</script>", "</script>", "|`*_[x](y)", "=1+1", "{0}", "{count}", "%s", "%(x)s", "$x^2$", "N/A",
-    "None", "NaN", "x" * 3000, "tracekit:", "tracekit::", "tracekit:0", "tracekit:-1:a", "tracekit:99999999999999999999:a",
-    "tracekit:1:layers.0", "tracekit:forward:x", "tracekit:lane", "nn.Module: ", "nn.Module: _0", "nn.Module: A_-1",
-    "ProfilerStep#", "ProfilerStep#-1", "..", "a..b", "layers.0.mlp", ".", "9" * 400, "ncclDevKernel_AllReduce",
-    "_ZN2at6native", "void f<", ">>>>", "(anonymous namespace)::", "operator<", "Memcpy HtoD (Pageable -> Device)",
+    "", " ", '"', "\\", "C:\\Users\\dir\\", "}, {", ']}, "traceEvents": [', '{"ph": "X"}', '"ph":', "a\nb",
+    "\0", "\x1b[31m", "\u202e", "\ud800", "é€😀", "<script>alert(1)</script>", "</script>", "|`*_[x](y)",
+    "=1+1", "{0}", "{count}", "%s", "%(x)s", "$x^2$", "N/A", "None", "NaN", "x" * 3000, "tracekit:",
+    "tracekit::", "tracekit:0", "tracekit:-1:a", "tracekit:99999999999999999999:a", "tracekit:1:layers.0",
+    "tracekit:forward:x", "tracekit:lane", "nn.Module: ", "nn.Module: _0", "nn.Module: A_-1",
+    "ProfilerStep#", "ProfilerStep#-1", "..", "a..b", "layers.0.mlp", ".", "9" * 400,
+    "ncclDevKernel_AllReduce", "_ZN2at6native", "void f<", ">>>>", "(anonymous namespace)::", "operator<",
+    "Memcpy HtoD (Pageable -> Device)",
 )  # fmt: skip
 NAMES = {
     "cpu_op": (
@@ -31,10 +33,16 @@ NAMES = {
         "autograd::engine::evaluate_function: MmBackward0", "MmBackward0", "record_param_comms",
         "CompiledFunction", "Torch-Compiled Region: 0/0", "## Call CompiledFxGraph x ##",
     ),
-    "runtime": ("cudaLaunchKernel", "cuLaunchKernelEx", "hipModuleLaunchKernel", "cudaGraphLaunch", "cudaMemcpyAsync"),
-    "python_function": ("nn.Module: Linear_0", "nn.Module: Model_0", "torch/nn/modules/linear.py(1): forward"),
-    "user_annotation": ("ProfilerStep#0", "ProfilerStep#1", "Optimizer.step", "nccl:all_reduce", "layers.0", "layers"),
-    "kernel": ("gemm", "void at::native::vectorized_elementwise_kernel<4>(int)", "flash_fwd", "triton_poi_fused_0"),
+    "runtime": (
+        "cudaLaunchKernel", "cuLaunchKernelEx", "hipModuleLaunchKernel", "cudaGraphLaunch", "cudaMemcpyAsync",
+    ),
+    "python_function": ("nn.Module: Linear_0", "nn.Module: Model_0", "torch/nn/linear.py(1): forward"),
+    "user_annotation": (
+        "ProfilerStep#0", "ProfilerStep#1", "Optimizer.step", "nccl:all_reduce", "layers.0", "layers",
+    ),
+    "kernel": (
+        "gemm", "void at::native::vectorized_elementwise_kernel<4>(int)", "flash_fwd", "triton_poi_fused_0",
+    ),
 }  # fmt: skip
 _DTYPES = ("float", "c10::BFloat16", "c10::Half", "double", "int", "long int", "", "Scalar", "ScalarList")
 
@@ -58,7 +66,13 @@ _times = st.one_of(
     st.integers(0, 300_000).map(lambda number: 1735689600000000 + number / 8),
 )
 _ids = st.one_of(st.integers(0, 3), st.sampled_from(("1", "thread 1", "stream 7", -1, 2**40)))
-_dims = st.lists(st.one_of(st.lists(st.integers(-1, 70), max_size=4), st.lists(st.lists(st.integers(0, 9), max_size=2), max_size=2)), max_size=5)
+_dims = st.lists(
+    st.one_of(
+        st.lists(st.integers(-1, 70), max_size=4),
+        st.lists(st.lists(st.integers(0, 9), max_size=2), max_size=2),
+    ),
+    max_size=5,
+)
 
 
 @st.composite
@@ -88,12 +102,19 @@ def _args(draw: st.DrawFn, category: str) -> dict[str, Any]:
         args: dict[str, Any] = {
             "Input Dims": draw(_dims),
             "Input type": draw(st.lists(st.sampled_from(_DTYPES), max_size=5)),
-            "Concrete Inputs": draw(st.lists(st.sampled_from(("", "1", "[1, 2]", "True", "None", "-1.5")), max_size=5)),
+            "Concrete Inputs": draw(
+                st.lists(st.sampled_from(("", "1", "[1, 2]", "True", "None", "-1.5")), max_size=5)
+            ),
         }
         if draw(st.booleans()):
             args |= {"Sequence number": draw(st.integers(0, 4)), "Fwd thread id": draw(st.integers(0, 2))}
         if draw(st.integers(0, 5)) == 0:
-            args |= {"Collective name": "allreduce", "In msg nelems": 6, "dtype": "Float", "Group size": draw(odd)}
+            args |= {
+                "Collective name": "allreduce",
+                "In msg nelems": 6,
+                "dtype": "Float",
+                "Group size": draw(odd),
+            }
         return args
     return {"correlation": draw(st.integers(0, 6)), "device": draw(st.integers(0, 2)), "stream": draw(_ids)}
 
@@ -118,7 +139,9 @@ def _metadata(draw: st.DrawFn) -> dict[str, Any]:
     """The keys that traces have, with what they hold or anything, and any other key."""
     found: dict[str, Any] = {}
     if draw(st.booleans()):
-        found["deviceProperties"] = [{"id": 0, "name": draw(st.sampled_from(("NVIDIA H100 80GB HBM3", "AMD MI300X", "x")))}]
+        found["deviceProperties"] = [
+            {"id": 0, "name": draw(st.sampled_from(("NVIDIA H100 80GB HBM3", "AMD MI300X", "x")))}
+        ]
     if draw(st.booleans()):
         found |= full(draw(st.sampled_from((captures.generate, captures.train)))())
         for key in draw(st.lists(st.sampled_from(sorted(found["tracekit"])), max_size=3)):
@@ -131,7 +154,7 @@ def _metadata(draw: st.DrawFn) -> dict[str, Any]:
 
 
 _BASES = (
-    lambda: [],
+    list,
     lambda: sound_trace(2).events,
     lambda: captures.generate().events,
     lambda: captures.train().events,
@@ -162,7 +185,10 @@ def documents(draw: st.DrawFn) -> Written:
 
 def _written(value: Any, draw: st.DrawFn) -> bytes:
     """JSON in one of the ways to write it; lone halves of surrogate pairs as they come."""
-    comma, colon = draw(st.sampled_from((",", ", ", " ,\n", ",\r\n\t"))), draw(st.sampled_from((":", ": ", " :\n ")))
+    comma, colon = (
+        draw(st.sampled_from((",", ", ", " ,\n", ",\r\n\t"))),
+        draw(st.sampled_from((":", ": ", " :\n "))),
+    )
     text = json.dumps(
         value,
         ensure_ascii=draw(st.booleans()),

@@ -30,7 +30,7 @@ INSTRUMENTED = {
 Check = Callable[[bytes], str]
 
 
-class Found(Exception):
+class FoundError(Exception):
     """What went wrong, and the document that was made of the bytes."""
 
     def __init__(self, error: Exception, document: bytes) -> None:
@@ -53,7 +53,7 @@ class Recorder:
     def one_input(self, data: bytes) -> None:
         try:
             outcome = self._check(data)
-        except Found as found:
+        except FoundError as found:
             outcome = "found"
             self._keep(found.document, found.error)
         except Exception as error:
@@ -119,7 +119,7 @@ def _events(memory: Path) -> tuple[Check, dict[str, Any]]:
         try:
             outcomes.append(case.check(memory))
         except Exception as error:
-            raise Found(error, case.document) from error
+            raise FoundError(error, case.document) from error
 
     def check(data: bytes) -> str:
         outcomes.clear()

@@ -1,4 +1,4 @@
-"""What has to hold of the report of any trace, and of reading a sound one of which some events were damaged."""
+"""What has to hold of the report of any trace, and of reading one of which some events were damaged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,16 @@ from tests.fuzz.documents import Written, documents
 from tests.fuzz.oracles import SMALL, demand, limits, memory_folder
 from tests.trace.contents import rows, rows_of
 from tests.trace.damage import Sound, sound_trace
-from tests.trace.test_damage import KEYED, MENDED, SKIPPED, SOUND_BUT_ODD, UNTIMED, Damaged, renamed, with_one_mark
+from tests.trace.test_damage import (
+    KEYED,
+    MENDED,
+    SKIPPED,
+    SOUND_BUT_ODD,
+    UNTIMED,
+    Damaged,
+    renamed,
+    with_one_mark,
+)
 from tracekit.analysis import Report, analyze, analyze_lanes
 from tracekit.messages import UserError
 from tracekit.report.annotate import annotate
@@ -150,7 +159,9 @@ class DamagedCase:
                 return "refused"
         counts = trace.event_count, trace.skipped_count
         demand(
-            counts == (len(expected), len(self.sound.events) - len(expected)), "counts of damaged", (counts, what)
+            counts == (len(expected), len(self.sound.events) - len(expected)),
+            "counts of damaged",
+            (counts, what),
         )
         demand(with_one_mark(rows(trace)) == rows_of(expected), "rows beside damaged ones", what)
         return "damaged" if self.damages else "whole"
@@ -182,7 +193,9 @@ def _damaged_cases(draw: st.DrawFn) -> DamagedCase:
     damages: dict[int, Damaged] = {}
     for at in sorted(draw(st.sets(st.integers(0, len(sound.events) - 1), max_size=8))):
         before = damages.get(at - 1)
-        kinds = _READ + _UNTIMED if before in _ALONE else _READ + _UNTIMED + _KEYED if before else _ALONE + _READ
+        kinds = (
+            _READ + _UNTIMED if before in _ALONE else _READ + _UNTIMED + _KEYED if before else _ALONE + _READ
+        )
         damages[at] = draw(st.sampled_from(kinds))
         if before in _ALONE and before not in _KEYED:
             del damages[at]

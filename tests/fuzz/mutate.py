@@ -96,7 +96,19 @@ def _string(text: bytes, dice: random.Random) -> bytes:
 
 def _value(text: bytes, dice: random.Random) -> bytes:
     """A value of another type."""
-    odd = (b"null", b"true", b"[]", b"{}", b'""', b'"1"', b"1", b"1.5", b"[[1]]", b'{"ph":"X"}', b'[{"ph": 1}]')
+    odd = (
+        b"null",
+        b"true",
+        b"[]",
+        b"{}",
+        b'""',
+        b'"1"',
+        b"1",
+        b"1.5",
+        b"[[1]]",
+        b'{"ph":"X"}',
+        b'[{"ph": 1}]',
+    )
     return _substituted(dice.choice((_STRING, _NUMBER)), text, dice.choice(odd), dice)
 
 

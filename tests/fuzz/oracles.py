@@ -49,7 +49,7 @@ _TINY = (
 )
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     """Something that has to hold does not; `kind` says what, in the same words for the same thing."""
 
     def __init__(self, kind: str, detail: object = "") -> None:
@@ -59,11 +59,11 @@ class Broken(Exception):
 
 def demand(condition: object, kind: str, detail: object = "") -> None:
     if not condition:
-        raise Broken(kind, detail)
+        raise BrokenError(kind, detail)
 
 
 def check(data: bytes, folder: Path) -> str:
-    """Reads a file of these bytes in all ways: "refused", "whole" or "damaged". `Broken` where one is wrong."""
+    """Reads a file of these bytes in all ways: "refused", "whole" or "damaged"; or raises `BrokenError`."""
     path = folder / "input.json"
     path.write_bytes(data)
     text = plain.unpacked(data) if plain.form_of(data) in readable_forms() else None
@@ -129,7 +129,7 @@ def _check_columns(trace: Trace) -> None:
         for name, column in columns.items():
             demand(np.issubdtype(column.dtype, np.signedinteger), f"dtype of {kind}.{name}", column.dtype)
             if name in limits and len(column):
-                demand(0 <= column.min() and column.max() < limits[name], f"codes of {kind}.{name}", column)
+                demand(column.min() >= 0 and column.max() < limits[name], f"codes of {kind}.{name}", column)
         if isinstance(table, Intervals):
             demand((table.start <= table.end).all(), f"ends of {kind}", (table.start, table.end))
     demand(trace.event_count > 0, "no events and no refusal")
@@ -143,7 +143,9 @@ def _check_columns(trace: Trace) -> None:
 def _check_warnings(trace: Trace) -> None:
     texts = list(map(str, trace.warnings))
     demand(all("\n" not in text for text in texts), "a warning is not one line", texts)
-    demand(trace.warnings or not trace.skipped_count, "events are skipped without a word", trace.skipped_count)
+    demand(
+        trace.warnings or not trace.skipped_count, "events are skipped without a word", trace.skipped_count
+    )
     counts = Counter(warning.template for warning in trace.warnings)
     demand(all(count == 1 for count in counts.values()), "a warning is given twice", texts)
     demand(
@@ -159,7 +161,7 @@ def _check_against_json(trace: Trace | None, text: bytes | None) -> None:
         return
     try:
         elements = plain.events_of(text)
-    except plain.TooDeep:
+    except plain.DepthError:
         return
     except ValueError:
         _check_unsound(trace, text)
@@ -179,10 +181,10 @@ def _check_unsound(trace: Trace | None, text: bytes) -> None:
     if not trace.warnings:
         try:
             plain.document(text, errors="replace")  # strings that nobody reads are not looked at
-        except plain.TooDeep:
+        except plain.DepthError:
             pass
         except ValueError as error:
-            raise Broken("no warning of what is no JSON", error) from None
+            raise BrokenError("no warning of what is no JSON", error) from None
 
 
 def _check_sound(trace: Trace | None, expected: plain.Expected) -> None:
@@ -226,13 +228,13 @@ def _check_copy(trace: Trace | None, path: Path) -> None:
     try:
         copy = b"".join(with_events(path, trace.layout, open_source(path).pieces(), [ADDED]))
     except UserError as error:
-        raise Broken("no copy", error) from None
+        raise BrokenError("no copy", error) from None
     try:
         plain.document(copy, errors="replace")  # strings that nobody reads are not looked at
-    except plain.TooDeep:
+    except plain.DepthError:
         return
     except ValueError as error:
-        raise Broken("a copy is no JSON", f"{error} in {copy!r}") from None
+        raise BrokenError("a copy is no JSON", f"{error} in {copy!r}") from None
     copied = path.with_name("copy.json")
     copied.write_bytes(copy)
     again = _read(copied)
@@ -278,8 +280,8 @@ def limits(words: str, values: tuple[tuple[Any, str, int], ...]) -> Iterator[Non
         for module, name, value in values:
             setattr(module, name, value)
         yield
-    except Broken as error:
-        raise Broken(f"{error.kind} ({words})", error.detail) from None
+    except BrokenError as error:
+        raise BrokenError(f"{error.kind} ({words})", error.detail) from None
     finally:
         for module, name, value in before:
             setattr(module, name, value)

@@ -96,21 +96,21 @@ def form_of(data: bytes) -> str:
     return next((form for start, form in starts.items() if data.startswith(start)), "plain")
 
 
-class TooDeep(Exception):
+class DepthError(Exception):
     """Nested so deeply that decoders may differ in whether they take it."""
 
 
 def document(text: bytes, errors: str = "strict") -> Any:
     """The JSON document in `text`, its objects as `Members` and its fractions exact.
 
-    `errors`: what to do with bytes that are not UTF-8. ValueError for what is no JSON, or `TooDeep`.
+    `errors`: what to do with bytes that are not UTF-8. ValueError for what is no JSON, or `DepthError`.
     """
     text = text.removeprefix(MARK).rstrip(b"\0" + BLANKS)
     return _limited(lambda: _loads(text.decode(errors=errors)))
 
 
 def events_of(text: bytes) -> list[Any] | None:
-    """The elements of the list of events of a sound document; None where that is open. ValueError: unsound."""
+    """The elements of the list of events of a sound document; None where that is open; else ValueError."""
     whole = document(text)
     if isinstance(whole, list) and not isinstance(whole, Members):
         return whole
@@ -132,7 +132,7 @@ def first_events(text: bytes) -> list[Any]:
         start = _behind_blanks(decoded, position)
         try:
             element, position = _limited(lambda start=start: _DECODER.raw_decode(decoded, start))
-        except (ValueError, TooDeep):
+        except (ValueError, DepthError):
             break
         found.append(element)
         position = _behind_blanks(decoded, position)
@@ -145,7 +145,9 @@ def first_events(text: bytes) -> list[Any]:
 def expected(elements: list[Any]) -> Expected:
     """What the elements of a list of events have to come to."""
     if not all(map(is_certain, elements)):
-        return Expected(least=sum(map(_counts, elements)), most=sum(map(_most, elements)), rows=None)
+        phases = list(map(_phases, elements))
+        # What cannot be used counts by its phases; and it may take along an event behind it that has none.
+        return Expected(sum(count > 0 for count in phases), sum(max(1, count) for count in phases), rows=None)
     found = [row_of(event) for event in elements]
     skipped = sum(row == "skipped" for row in found)
     return Expected(
@@ -167,7 +169,9 @@ def row_of(event: Members) -> Row | str:
     start, duration = fields.get("ts"), fields.get("dur")
     if start is None or duration is None or not (0 <= duration < 10**12 and -(10**12) < start < 9 * 10**15):
         return "skipped"
-    return Row(kind, name, fields.get("pid"), fields.get("tid"), Decimal(start) * 1000, Decimal(duration) * 1000)
+    return Row(
+        kind, name, fields.get("pid"), fields.get("tid"), Decimal(start) * 1000, Decimal(duration) * 1000
+    )
 
 
 def kind_of(fields: dict[str, Any]) -> str | None:
@@ -225,22 +229,13 @@ def _limited(decode: Callable[[], Any]) -> Any:
     try:
         value = decode()
     except RecursionError:
-        raise TooDeep from None
+        raise DepthError from None
     level, depth = [value], 0
     while level := [item for one in level if isinstance(one, list | tuple) for item in one]:
         depth += 1
         if depth > _DEEPEST:
-            raise TooDeep
+            raise DepthError
     return value
-
-
-def _counts(element: Any) -> int:
-    """1 for what counts as an event at least: it can be used, or has what events are counted by."""
-    return int(is_certain(element) or _phases(element) > 0)
-
-
-def _most(element: Any) -> int:
-    return max(1, _phases(element))
 
 
 def _phases(value: Any) -> int:
@@ -261,7 +256,7 @@ def _events_start(text: str) -> int | None:
         try:
             if isinstance(document((text[: match.end()] + "]}").encode()), Members):
                 return match.end()
-        except (ValueError, TooDeep):
+        except (ValueError, DepthError):
             continue
     return None
 

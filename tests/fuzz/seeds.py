@@ -21,14 +21,15 @@ EVENTS_OF_A_SAMPLE = 12
 CATEGORIES = (
     "cpu_op", "operator", "Operator", "cuda_runtime", "cuda_driver", "hip_runtime", "Runtime", "kernel",
     "Kernel", "gpu_memcpy", "Memcpy", "gpu_memset", "Memset", "user_annotation", "gpu_user_annotation",
-    "python_function", "fwdbwd", "forward_backward", "ac2g", "async_gpu", "Trace", "overhead", "tracekit:lane",
+    "python_function", "fwdbwd", "forward_backward", "ac2g", "async_gpu", "Trace", "overhead",
+    "tracekit:lane",
 )  # fmt: skip
 KEYS = (
-    "ph", "cat", "name", "pid", "tid", "ts", "dur", "id", "bp", "s", "args", "correlation", "device", "stream",
-    "External id", "Input Dims", "Input type", "Concrete Inputs", "Sequence number", "Fwd thread id",
-    "Python id", "Collective name", "In msg nelems", "Out msg nelems", "dtype", "Group size", "traceEvents",
-    "schemaVersion", "deviceProperties", "distributedInfo", "traceName", "displayTimeUnit", "tracekit",
-    "baseTimeNanoseconds",
+    "ph", "cat", "name", "pid", "tid", "ts", "dur", "id", "bp", "s", "args", "correlation", "device",
+    "stream", "External id", "Input Dims", "Input type", "Concrete Inputs", "Sequence number",
+    "Fwd thread id", "Python id", "Collective name", "In msg nelems", "Out msg nelems", "dtype",
+    "Group size", "traceEvents", "schemaVersion", "deviceProperties", "distributedInfo", "traceName",
+    "displayTimeUnit", "tracekit", "baseTimeNanoseconds",
 )  # fmt: skip
 NAMES = (
     "aten::mm", "nn.Module: Linear_0", "tracekit:0:", "tracekit:1:layers.0", "tracekit:forward:0",
@@ -38,7 +39,8 @@ NUMBERS = (
     "0", "-0", "1", "-1", "0.001", "1e3", "1.0", "1e400", "-1e400", "1e-400", "5e-324", "1e15", "1e12",
     "999999999999.9999", "1735689600123456.789", "8796093022207.9995", "8796093022208.0005", "9e15",
     "2147483648", "9007199254740993", "9223372036854775807", "9223372036854775808", "-9223372036854775808",
-    "18446744073709551616", "4611686018427387905", "9" * 400, "NaN", "Infinity", "-Infinity", "nan", "0x1", "01",
+    "18446744073709551616", "4611686018427387905", "9" * 400, "NaN", "Infinity", "-Infinity", "nan", "0x1",
+    "01",
 )  # fmt: skip
 PUNCTUATION = (
     "{", "}", "[", "]", ",", ":", '"', "\\", '\\"', "\\\\", "},{", "}, {", "]}", '"]}', "\\u0000", "\\ud800",
@@ -89,7 +91,9 @@ def _sound_texts() -> Iterator[bytes]:
     yield json.dumps(sound.events).encode()
     yield json.dumps({"traceEvents": sound.events, "traceName": "x"}, indent=1).encode()
     yield Sound(sound.events, sound.texts, tail=b"]}").document()
-    yield json.dumps({"traceName": {"traceEvents": []}, "traceEvents": sound.events}, separators=(",", ":")).encode()
+    yield json.dumps(
+        {"traceName": {"traceEvents": []}, "traceEvents": sound.events}, separators=(",", ":")
+    ).encode()
     yield json.dumps(_odd_kinds().document()).encode()
     for builder in (captures.generate(), captures.train()):
         small = {**builder.document(), "traceEvents": builder.events[:20]}
@@ -102,7 +106,9 @@ def _odd_kinds() -> TraceBuilder:
     """One event of every category, and the forms that ids and times have in some traces."""
     builder = TraceBuilder(pid="python 1", tid="thread 1")
     for number, category in enumerate(CATEGORIES):
-        builder.event(category, NAMES[number % 9], 10 * number, 10 * number + 5.5, args={"correlation": number})
+        builder.event(
+            category, NAMES[number % 9], 10 * number, 10 * number + 5.5, args={"correlation": number}
+        )
     builder.arrow(1, 10, 50).arrow("a", 20, 60)
     builder.op("nccl:all_reduce", 1735689600123456.5, 1735689600123460.75, [[2, 3]], ["float"], [""])
     args = {"Collective name": "allreduce", "In msg nelems": 6, "Out msg nelems": 6, "dtype": "Float"}
