@@ -149,9 +149,9 @@ class _Salvage:
     def _take_unsound(self, at: int, until: int) -> int:
         """Takes the span `at`, or the spans from there to `until` if only together they are an event."""
         begin, end = self._spans[at]
-        if self._take_mended(begin, end):
+        if self._take_span(begin, end):
             return at + 1
-        if until - at > 1 and self._take_mended(begin, self._spans[until - 1][1]):
+        if until - at > 1 and self._take_span(begin, self._spans[until - 1][1]):
             return until
         at_end = at + 1 == len(self._spans)
         if at_end and at > 0 and self._ending is Ending.MORE:
@@ -159,6 +159,13 @@ class _Salvage:
         else:
             self._take_apart(begin, end, at_end and self._ending is Ending.FILE)
         return at + 1
+
+    def _take_span(self, begin: int, end: int) -> bool:
+        """Takes the text between two beginnings of events if it is events, as it stands or mended."""
+        is_taken = self._take_mended(begin, end)
+        if is_taken:
+            self._check_commas(begin + len(self._text[begin:end].rstrip(_BETWEEN)), end)
+        return is_taken
 
     def _take_mended(self, begin: int, end: int) -> bool:
         """Takes the text between the positions if it is events, as it stands or mended."""
