@@ -52,6 +52,7 @@ class Cutter:
         self.head: Head | None = None
         self.events_start = 0
         self.closing: int | None = None  # of the `]` behind the events
+        self.events_end = 0  # behind the last event of the chunks that others follow
         self.lost: list[Lost] = []
         self.size = 0  # of all text that was fed
         self.gave_up = False  # so much is no trace that the rest is not worth reading
@@ -102,6 +103,7 @@ class Cutter:
         """Takes back what stands from `position` on in the last chunk, as it goes on behind it."""
         self._text = chunk.text[position:] + chunk.separator + self._text
         self._offset = chunk.begin + position
+        self.events_end = chunk.begin + len(chunk.text[:position].rstrip(_BETWEEN))
 
     def close(self, chunk: Chunk, position: int) -> None:
         """Says that the list of events ends at `position` in the last chunk."""
@@ -143,6 +145,7 @@ class Cutter:
             return self._without_boundary()
         comma, start = boundary
         chunk = Chunk(self._text[:comma], self._offset, self._text[comma:start], has_more=True)
+        self.events_end = self._offset + comma
         self._drop(start)
         self._missing = CHUNK_BYTES - len(self._text)
         return chunk
@@ -201,10 +204,12 @@ class Cutter:
         self.gave_up = self._offset - losing.begin > BLIND_LIMIT_BYTES
 
     def _lose_to_the_end(self, losing: Lost) -> None:
-        events = max(1, losing.events + count_events(self._text))
-        self.lost.append(Lost(losing.begin, self._offset + len(self._text), events))
+        events, end = max(1, losing.events + count_events(self._text)), len(self._text)
         if closed := _CLOSED.search(self._text):
-            self.closing = self._offset + closed.start(1)
+            end = closed.start(1)
+            self.closing = self._offset + end
+            self._tail.add(self._text[closed.end(1) :])
+        self.lost.append(Lost(losing.begin, self._offset + end, events))
 
 
 class _Tail:

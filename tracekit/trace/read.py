@@ -106,7 +106,8 @@ class _Reading:
                 self.cutter.give_back(chunk, found.unfinished)
             else:
                 self.undecodable.note(max(1, count_events(chunk.text[found.unfinished :])), end)
-        self.events_end = chunk.begin + len(chunk.text[: end - chunk.begin].rstrip(b", \t\r\n"))
+        events = chunk.text[: end - chunk.begin].rstrip(b", \t\r\n")
+        self.events_end = chunk.begin + len(events) if events else self.cutter.events_end
         if found.skipped or found.mended:
             self.damaged.append((chunk.begin, end))
         if found.skipped:

@@ -149,13 +149,13 @@ class _Salvage:
     def _take_unsound(self, at: int, sound: list[bool]) -> int:
         """Takes the span `at`, or the unsound spans from there on if only together they are an event."""
         begin, end = self._spans[at]
-        if self._take_mended(begin, end):
+        if self._take_span(begin, end):
             return at + 1
         until = at + 1
         while until < len(sound) and not sound[until] and until - at <= _MOST_JOINED:
             until += 1
         is_run = (at == 0 or sound[at - 1]) and 1 < until - at <= _MOST_JOINED
-        if is_run and self._take_mended(begin, self._spans[until - 1][1]):
+        if is_run and self._take_span(begin, self._spans[until - 1][1]):
             return until
         at_end = at + 1 == len(self._spans)
         if at_end and at > 0 and self._ending is Ending.MORE:
@@ -163,6 +163,13 @@ class _Salvage:
         else:
             self._take_apart(begin, end, at_end and self._ending is Ending.FILE)
         return at + 1
+
+    def _take_span(self, begin: int, end: int) -> bool:
+        """Takes the text between two beginnings of events if it is events, as it stands or mended."""
+        is_taken = self._take_mended(begin, end)
+        if is_taken:
+            self._check_commas(begin + len(self._text[begin:end].rstrip(_BETWEEN)), end)
+        return is_taken
 
     def _take_mended(self, begin: int, end: int) -> bool:
         """Takes the text between the positions if it is events, as it stands or mended."""
