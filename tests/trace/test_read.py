@@ -220,5 +220,6 @@ def test_what_follows_the_gzip_stream_is_warned_of(tmp_path: Path) -> None:
     trace = read(path)
     assert (trace.event_count, trace.skipped_count) == (5, 0)
     assert [str(warning) for warning in trace.warnings] == [
-        "behind the compressed stream stand bytes that are no part of it; events read before that: 5"
+        "behind the compressed stream stand bytes that are no part of it, at byte 702; "
+        "events read before that: 5"
     ]

@@ -96,7 +96,7 @@ class Cutter:
             return None
         if (chunk := self._last_chunk()) is None:
             text = self._text.rstrip(_BETWEEN)
-            chunk = Chunk(text, self._offset) if text else None
+            chunk = Chunk(text, self._offset, self._text[len(text) :]) if text else None
         return chunk
 
     def give_back(self, chunk: Chunk, position: int) -> None:

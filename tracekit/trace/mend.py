@@ -44,18 +44,19 @@ def mend(text: bytes) -> Mended | None:
     not UTF-8 and halves of surrogate pairs become U+FFFD; numbers that JSON does not know become null. A hole
     full of control characters is damage, and stays. What comes out need not be JSON.
     """
-    mended = Mended(text)
-
-    def replace(match: re.Match[bytes]) -> bytes:
+    mended, pieces, end = Mended(text), [], 0
+    for match in _TOKEN.finditer(text):
         inner: bytes | None = match[1]
         if inner is None:
             mended.note(NUMBERS, match.start())
-            return b"null"
-        if not _SUSPECT.search(inner) or _CONTROL_RUN.search(inner):
-            return match[0]
-        return b'"' + _mend_string(inner, match.start(1), mended) + b'"'
-
-    mended.text = _TOKEN.sub(replace, text)
+            instead = b"null"
+        elif not _SUSPECT.search(inner) or _CONTROL_RUN.search(inner):
+            continue
+        else:
+            instead = b'"' + _mend_string(inner, match.start(1), mended) + b'"'
+        pieces += [text[end : match.start()], instead]
+        end = match.end()
+    mended.text = b"".join((*pieces, text[end:]))
     return mended if mended.places else None
 
 

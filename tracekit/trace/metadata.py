@@ -9,7 +9,7 @@ from itertools import islice
 import msgspec
 
 from tracekit.trace.mend import mendings
-from tracekit.trace.scan import count_events, find_key, last_pair, scan_value
+from tracekit.trace.scan import count_events, find_key, last_pair, open_brackets, scan_value
 
 DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -20,6 +20,21 @@ _PADDING = b"\0" + _BLANK
 _BEFORE_JSON = b"\xef\xbb\xbf" + _BLANK
 _ENOUGH_BYTES = 1 << 20
 _MOST_KEYS = 64
+
+DOCUMENT_KEYS = frozenset(
+    (
+        "baseTimeNanoseconds",
+        "deviceProperties",
+        "displayTimeUnit",
+        "distributedInfo",
+        "otherData",
+        "schemaVersion",
+        "traceName",
+        "tracekit",
+        "trace_id",
+    )
+)
+"""What stands beside the events in traces of the PyTorch profiler, and in no event."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +71,17 @@ def find_head(text: bytes, complete: bool) -> Head | None:
         if (metadata := decode_mended(before)) is not None:
             del metadata["traceEvents"]
             return Head(match.end(), metadata, sound=False)
-    if complete or len(text) - first.end() > _ENOUGH_BYTES:
+    is_nested = _is_beginning(text[len(text) - len(stripped) : first.start()])
+    if not is_nested and (complete or len(text) - first.end() > _ENOUGH_BYTES):
         return Head(first.end(), {}, sound=False, read=False)
     return None
+
+
+def _is_beginning(text: bytes) -> bool:
+    """Whether `text` is sound as far as it goes, and ends before a key of an inner object."""
+    opened = open_brackets(text)
+    closed = opened[::-1].translate(bytes.maketrans(b"{[", b"}]"))
+    return len(opened) > 1 and decode_object(text.rstrip(_BETWEEN) + closed) is not None
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ class _Reading:
     events_end: int = 0
 
     def take(self, chunk: Chunk) -> None:
-        if chunk.text.strip() and not decode_chunk(chunk.text, chunk.begin, self.builder):
+        if (chunk.text.strip() or chunk.has_more) and not decode_chunk(chunk.text, chunk.begin, self.builder):
             self._salvage(chunk)
         elif not chunk.has_more:
             self.events_end = chunk.begin + len(chunk.text)

@@ -1,21 +1,22 @@
 """Takes what is sound out of a stretch of events that does not decode: one broken event costs one event.
 
 Where events seem to begin, the text is cut; halves are decoded and halved again until what does not decode
-stands alone. That is mended, or joined to its like (an object in an event's list can seem to be an event), or
-lost.
+stands alone. That is mended, or taken as far as it is whole (an object in an event's list can seem to be an
+event of its own), or lost.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from itertools import islice
 
 from tracekit.trace.events import decode_events
 from tracekit.trace.mend import COMMAS, JUNK, mend, mendings
-from tracekit.trace.metadata import DECODE_ERRORS, decode_object, is_json
-from tracekit.trace.scan import PHASE, count_events, event_starts, scan_value
+from tracekit.trace.metadata import DECODE_ERRORS, DOCUMENT_KEYS, decode_object, is_json
+from tracekit.trace.scan import PHASE, count_events, event_starts, inner_brackets, scan_value
 
 NO_EVENT = b'{"ph":"M","name":"event that could not be decoded"}'
 
@@ -28,7 +29,7 @@ _PART = re.compile(rb"\s*(?:[\]}]|,\s*" + _KEY + rb")")
 _CLOSING = re.compile(rb"[\s,]*(\])\s*(?:\}|,\s*" + _KEY + rb"|\[|\{)")
 _BRACKET = re.compile(rb"(\])\s*(?=[,}]|$)")
 _MOST_BRACKETS = 64
-_MOST_JOINED = 8
+_MOST_SPANS = 16  # of one event, that is, objects in it that look like events
 
 
 @dataclass
@@ -106,18 +107,17 @@ class _Salvage:
     def run(self) -> Salvaged:
         text, spans, found = self._text, self._spans, self._found
         self._take_beginning()
-        bodies = [text[begin:end].rstrip(_BETWEEN) for begin, end in spans]
-        sound = [False] * len(spans)
-        _find_sound(bodies, 0, len(bodies), sound)
+        sound: dict[int, int] = {}
+        _find_sound(text, spans, 0, len(spans), sound)
         at = 0
         while at < len(spans) and found.closing is None:
-            begin, end = spans[at]
-            if sound[at]:
-                found.take(bodies[at])
-                self._check_commas(begin + len(bodies[at]), end)
-                at += 1
+            if at in sound:
+                begin, end = spans[at][0], spans[sound[at] - 1][1]
+                found.take(body := text[begin:end].rstrip(_BETWEEN))
+                self._check_commas(begin + len(body), end)
+                at = sound[at]
             else:
-                at = self._take_unsound(at, sound)
+                at = self._take_unsound(at)
         return found
 
     def _take_beginning(self) -> None:
@@ -126,6 +126,8 @@ class _Salvage:
         junk = self._text[:end]
         if not self._spans and self._ending is Ending.FILE:
             self._lose_end(0)
+        elif not junk.strip() and not self._spans:
+            self._found.note(COMMAS, 0)  # the one behind, as there is no event
         else:
             self._pass_over(junk, 0, follows_event=False)
 
@@ -146,23 +148,33 @@ class _Salvage:
         if count != (end < len(self._text)):
             self._found.note(COMMAS, begin)
 
-    def _take_unsound(self, at: int, sound: list[bool]) -> int:
-        """Takes the span `at`, or the unsound spans from there on if only together they are an event."""
+    def _take_unsound(self, at: int) -> int:
+        """Takes what there is of the span `at`; gives the span behind that."""
         begin, end = self._spans[at]
         if self._take_span(begin, end):
             return at + 1
-        until = at + 1
-        while until < len(sound) and not sound[until] and until - at <= _MOST_JOINED:
-            until += 1
-        is_run = (at == 0 or sound[at - 1]) and 1 < until - at <= _MOST_JOINED
-        if is_run and self._take_span(begin, self._spans[until - 1][1]):
-            return until
+        if (behind := self._take_value(at)) is not None:
+            return behind
         at_end = at + 1 == len(self._spans)
         if at_end and at > 0 and self._ending is Ending.MORE:
             self._found.unfinished = begin
         else:
             self._take_apart(begin, end, at_end and self._ending is Ending.FILE)
         return at + 1
+
+    def _take_value(self, at: int) -> int | None:
+        """Takes the object that begins span `at` and ends in a later one; gives the span behind it."""
+        begin, end = self._spans[at]
+        later = self._spans[at : at + _MOST_SPANS][-1][1]
+        value_end = scan_value(self._text, begin, later)
+        if value_end is None or value_end <= end:
+            return None
+        behind = bisect_left(self._spans, (value_end, 0))
+        next_begin = self._spans[behind][0] if behind < len(self._spans) else len(self._text)
+        if self._text[value_end:next_begin].strip(_BETWEEN) or not self._take_mended(begin, value_end):
+            return None
+        self._check_commas(value_end, next_begin)
+        return behind
 
     def _take_span(self, begin: int, end: int) -> bool:
         """Takes the text between two beginnings of events if it is events, as it stands or mended."""
@@ -218,15 +230,22 @@ class _Salvage:
 
     def _lose_end(self, begin: int) -> None:
         """Loses what stands from `begin` to the end of the file, or to where the list of events is closed."""
-        for _, bracket in zip(range(_MOST_BRACKETS), _BRACKET.finditer(self._text, begin), strict=False):
-            behind = self._text[bracket.end(1) :]
-            if (not behind.strip()) if self._is_list else _is_tail(behind):
-                end = bracket.start(1)
+        inner = inner_brackets(self._text, begin)
+        for bracket in islice(_BRACKET.finditer(self._text, begin), _MOST_BRACKETS):
+            end = bracket.start(1)
+            if self._may_follow_events(self._text[end + 1 :], is_inner=end in inner):
                 if not self._take_mended(begin, end):
                     self._found.lose(self._text[begin:end], begin)
                 self._found.closing = self._found.events_end = end
                 return
         self._found.unfinished = begin
+
+    def _may_follow_events(self, behind: bytes, is_inner: bool) -> bool:
+        """Whether `behind` may follow the bracket that closes the events; one that `is_inner` hardly is."""
+        if self._is_list:
+            return not is_inner and not behind.strip()
+        metadata = decode_object(b"{" + behind.lstrip(_BETWEEN))
+        return metadata is not None and (not is_inner or not DOCUMENT_KEYS.isdisjoint(metadata))
 
 
 def _spans(text: bytes) -> list[tuple[int, int]]:
@@ -239,16 +258,18 @@ def _spans(text: bytes) -> list[tuple[int, int]]:
     return list(zip(kept, [*kept[1:], len(text)], strict=False))
 
 
-def _find_sound(bodies: list[bytes], begin: int, end: int, sound: list[bool]) -> None:
-    """Marks which of the texts from `begin` to `end` decode."""
+def _find_sound(
+    text: bytes, spans: list[tuple[int, int]], begin: int, end: int, sound: dict[int, int]
+) -> None:
+    """Notes from where to where spans between `begin` and `end` decode, with what stands between them."""
     if begin == end:
         return
-    if _decodes(b",".join(bodies[begin:end])):
-        sound[begin:end] = [True] * (end - begin)
+    if _decodes(text[spans[begin][0] : spans[end - 1][1]].rstrip(_BETWEEN)):
+        sound[begin] = end
     elif end - begin > 1:
         middle = (begin + end) // 2
-        _find_sound(bodies, begin, middle, sound)
-        _find_sound(bodies, middle, end, sound)
+        _find_sound(text, spans, begin, middle, sound)
+        _find_sound(text, spans, middle, end, sound)
 
 
 def _decodes(text: bytes) -> bool:
@@ -257,7 +278,3 @@ def _decodes(text: bytes) -> bool:
     except DECODE_ERRORS:
         return False
     return True
-
-
-def _is_tail(behind: bytes) -> bool:
-    return decode_object(b"{" + behind.lstrip(_BETWEEN)) is not None

@@ -76,6 +76,34 @@ def scan_value(text: bytes, begin: int, end: int | None = None) -> int | None:
     return None
 
 
+def open_brackets(text: bytes) -> bytes:
+    """The brackets that are open at the end of `text`, outermost first."""
+    return bytes(text[position] for position in _nested(text, 0, set()))
+
+
+def inner_brackets(text: bytes, begin: int) -> set[int]:
+    """Where in `text`, from `begin` on, a `]` closes a list that was opened there."""
+    closing: set[int] = set()
+    _nested(text, begin, closing)
+    return closing
+
+
+def _nested(text: bytes, begin: int, closing: set[int]) -> list[int]:
+    """Where the brackets stand that stay open; adds to `closing` where a list is closed by its bracket."""
+    opened: list[int] = []
+    for token in _TOKEN.finditer(text, begin):
+        mark = text[token.start()]
+        if mark in b"{[":
+            opened.append(token.start())
+        elif mark in b"}]" and opened and text[opened[-1]] == mark - 2:  # in ASCII, { } and [ ] are two apart
+            opened.pop()
+            if mark in b"]":
+                closing.add(token.start())
+        elif token.end() - token.start() == 1 and mark in b'"':
+            break
+    return opened
+
+
 def find_key(text: bytes, key: re.Pattern[bytes]) -> re.Match[bytes] | None:
     """The first match of `key`, a string and what follows, right in the object that `text` begins with."""
     depth = 0

@@ -8,7 +8,9 @@ from tracekit.trace.metadata import DECODE_ERRORS
 
 
 def decode_chunk(text: bytes, begin: int, builder: ColumnsBuilder) -> bool:
-    """Whether all events of `text`, which stands at `begin`, were decoded; then they are in `builder`."""
+    """Whether `text`, at `begin` in the file, is events that were all decoded; then `builder` has them."""
+    if not text.strip():
+        return False
     listed = b"".join((b"[", text, b"]"))
     try:
         events = decode_events(listed)
