@@ -174,13 +174,15 @@ def analyze(
     bandwidth_gbs: float | None = None,
     costs_file: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
+    processes: int | None = None,
 ) -> Report:
-    """The `Report` of a trace file (`.json` or `.json.gz`) of the PyTorch profiler.
+    """The `Report` of a trace file (`.json`, plain or compressed) of the PyTorch profiler.
 
     `gpu` names the device where the trace does not; `peak_tflops` (dense TFLOP/s) and `bandwidth_gbs` (GB/s)
     override the device table; `costs_file` is a Python file that registers formulas for operators of yours
-    with `tracekit.costs.register`; `progress` is told the number of bytes that were read. Raises `UserError`
-    for a file that cannot be read or is no trace.
+    with `tracekit.costs.register`; `progress` is told the number of bytes that were read; so many `processes`
+    decode it, by default as many as its size is worth. Raises `UserError` for a file that cannot be read,
+    is no trace or will not fit into memory.
     """
     return Report(
         analysis.analyze(
@@ -190,6 +192,7 @@ def analyze(
             bandwidth_gbs=bandwidth_gbs,
             costs_file=costs_file,
             progress=progress,
+            processes=processes,
         )
     )
 

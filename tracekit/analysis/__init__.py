@@ -26,14 +26,16 @@ def analyze(
     bandwidth_gbs: float | None = None,
     costs_file: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
+    processes: int | None = None,
 ) -> Report:
     """The report of the trace at `path`.
 
     `gpu` names a device where the trace does not; `peak_tflops` (dense TFLOP/s) and `bandwidth_gbs` (GB/s)
     override the device table; `costs_file` is a Python file that registers cost formulas for this
-    analysis; `progress` is told the number of bytes read. Raises `UserError`.
+    analysis; `progress` is told the number of bytes read; so many `processes` decode the trace, by default as
+    many as its size is worth. Raises `UserError`.
     """
-    return _analyze(path, gpu, peak_tflops, bandwidth_gbs, costs_file, progress).measurement.report
+    return _analyze(path, gpu, peak_tflops, bandwidth_gbs, costs_file, progress, processes).measurement.report
 
 
 def analyze_lanes(
@@ -44,9 +46,10 @@ def analyze_lanes(
     bandwidth_gbs: float | None = None,
     costs_file: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
+    processes: int | None = None,
 ) -> tuple[Report, Lanes]:
     """`analyze`, and what can be drawn beside the kernels of the trace."""
-    done = _analyze(path, gpu, peak_tflops, bandwidth_gbs, costs_file, progress)
+    done = _analyze(path, gpu, peak_tflops, bandwidth_gbs, costs_file, progress, processes)
     return done.measurement.report, find_lanes(done.trace, done.attribution, done.costs, done.measurement)
 
 
@@ -64,12 +67,13 @@ def _analyze(
     bandwidth_gbs: float | None,
     costs_file: str | Path | None,
     progress: Callable[[int], None] | None,
+    processes: int | None,
 ) -> _Analysis:
     not_loaded = load_packages()
     with restored():
         if costs_file is not None:
             load_file(costs_file)
-        trace = read(path, progress)
+        trace = read(path, progress, processes)
         attribution = attribute(trace)
         device, spec = find_device(trace, gpu, peak_tflops, bandwidth_gbs)
         costs = cost_ops(trace, attribution, spec)

@@ -81,6 +81,11 @@ class ColumnsBuilder:
             "signature": self._signatures,
         }
 
+    @property
+    def size_bytes(self) -> int:
+        """What the columns take."""
+        return sum(parts.size_bytes for parts in self._parts.values())
+
     def add(self, events: list[Event], text: bytes, begin: int = 0) -> None:
         """Adds `events`, which were decoded from `text`; that stands at `begin` in the file."""
         self.event_count += len(events)

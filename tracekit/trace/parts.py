@@ -38,6 +38,10 @@ class Parts:
                 arrays[-_JOINED:] = [np.concatenate(arrays[-_JOINED:])]
             self._fresh = 0
 
+    @property
+    def size_bytes(self) -> int:
+        return self.length * sum(np.dtype(dtype_of(name)).itemsize for name in self.arrays)
+
     def end_chunk(self) -> None:
         self.bounds.append(self.length)
 

@@ -13,6 +13,7 @@ from tracekit.messages import N_, Message, UserError
 from tracekit.trace.build import ColumnsBuilder
 from tracekit.trace.columns import Layout, Trace
 from tracekit.trace.cut import BLIND_LIMIT_BYTES, METADATA_LIMIT_BYTES, Chunk, Cutter
+from tracekit.trace.fits import Budget
 from tracekit.trace.metadata import Behind, Head, is_json
 from tracekit.trace.parallel import Share, helpers, worthwhile_processes
 from tracekit.trace.salvage import Ending, salvage
@@ -26,35 +27,55 @@ def read(path: str | Path, progress: Progress | None = None, processes: int | No
     """The columns of the trace at `path`, a Kineto/Chrome trace as `.json`, plain or compressed.
 
     So many `processes` decode it; by default as many as its size is worth. Raises `UserError` where the file
-    cannot be read, ends before its first event, or is no trace.
+    cannot be read, ends before its first event, is no trace, or will not fit into memory.
     """
-    source = open_source(path)
+    source, done = open_source(path), _Read(progress)
     count = worthwhile_processes(source.path, source.size_bytes) if processes is None else processes
-    if count > 1:
-        if (reading := _read_on_several(source, progress, count)) is not None:
+    if count > 1 and source.is_regular:
+        if (reading := _read_on_several(source, done, count)) is not None:
             return reading.finish()
-        source, progress = open_source(path), None  # which has shown all, or as much as it could
-    return _read_on_one(source, progress).finish()
+        source = open_source(path)
+        done.again()
+    return _read_on_one(source, done).finish()
 
 
-def _read_on_one(source: Source, progress: Progress | None) -> _Reading:
-    reading = _Reading(source)
-    for piece in source.pieces(progress):
+class _Read:
+    """How much of a file has been read; passes it on, up to what was shown before."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.bytes = self._shown = 0
+        self._progress = progress
+
+    def __call__(self, count: int) -> None:
+        self.bytes += count
+        if self._progress and self.bytes > self._shown:
+            self._progress(self.bytes - self._shown)
+            self._shown = self.bytes
+
+    def again(self) -> None:
+        self.bytes = 0
+
+
+def _read_on_one(source: Source, done: _Read) -> _Reading:
+    reading, budget = _Reading(source), Budget(source.path, source.size_bytes)
+    for piece in source.pieces(done):
         chunk = reading.cutter.feed(piece)
         if chunk is not None:
             reading.take(chunk)
+            budget.check(done.bytes, reading.builder.size_bytes)
         if reading.cutter.gave_up:
             break
     return reading
 
 
-def _read_on_several(source: Source, progress: Progress | None, count: int) -> _Reading | None:
+def _read_on_several(source: Source, done: _Read, count: int) -> _Reading | None:
     """None where something in the file is broken."""
     reading, share, last = _Reading(source), Share(0, count), None
+    budget = Budget(source.path, source.size_bytes)
     with helpers(source.path, count) as others:
         if others is None:
             return None
-        for piece in source.pieces(progress):
+        for piece in source.pieces(done):
             chunk = reading.cutter.feed(piece)
             if chunk is not None and not chunk.has_more:
                 last = chunk
@@ -62,6 +83,7 @@ def _read_on_several(source: Source, progress: Progress | None, count: int) -> _
                 return None
             if reading.cutter.gave_up or others.have_failed():
                 return None
+            budget.check(done.bytes, count * share.builder.size_bytes)
         builder = others.merged(share)
     if builder is None:
         return None
