@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tracekit.analysis.op_costs import OpCosts
-from tracekit.attribution import NOBODY, Attribution, Mask, is_within_same, sum_upwards
+from tracekit.attribution import NOBODY, Attribution, Mask, is_within_same, own_time, sum_inside, sum_upwards
 from tracekit.trace import Ints, Trace
 
 PerPass = np.ndarray[Any, np.dtype[np.float64]]
@@ -83,15 +83,16 @@ def total_by_module(
         return np.bincount(where, weights, scope_count).astype(np.int64)
 
     def with_children(values: Ints) -> Ints:
-        return sum_upwards(values, nesting.parent, nesting.depth)
+        return sum_inside(values, nesting)
 
     gpu_self = by_scope(attribution.gpu_scope[inside], duration[inside])
     gpu = with_children(gpu_self)
     gpu_events = with_children(by_scope(attribution.gpu_scope[inside], np.ones(int(inside.sum()), np.int64)))
-    at_scope = attribution.op_scope != NOBODY
-    matrix = with_children(by_scope(attribution.op_scope[at_scope], costs.matrix[at_scope]))
+    op_scope = attribution.op_scope[costs.op]
+    at_scope = op_scope != NOBODY
+    matrix = with_children(by_scope(op_scope[at_scope], costs.matrix[at_scope]))
     launched = at_scope & costs.launched
-    launched_matrix = with_children(by_scope(attribution.op_scope[launched], costs.matrix[launched]))
+    launched_matrix = with_children(by_scope(op_scope[launched], costs.matrix[launched]))
     backward = attribution.in_backward
     of_scope = attribution.gpu_backward_scope[backward]
     backward_parent = attribution.scope_backward_parent
@@ -102,15 +103,15 @@ def total_by_module(
     gpu_backward_self = by_scope(of_scope, duration[backward])
     gpu_backward = with_backward_children(gpu_backward_self)
     gpu_backward_events = with_backward_children(np.bincount(of_scope, minlength=scope_count))
-    differentiates = attribution.op_backward_scope != NOBODY
+    differentiated = attribution.op_backward_scope[costs.op]
+    differentiates = differentiated != NOBODY
     backward_matrix = with_backward_children(
-        by_scope(attribution.op_backward_scope[differentiates], costs.matrix[differentiates])
+        by_scope(differentiated[differentiates], costs.matrix[differentiates])
     )
     if counted is not None:
         matrix, launched_matrix = counted, np.where(gpu_events > 0, counted, 0)
     cpu = scopes.end - scopes.start
-    has_parent = nesting.parent != NOBODY
-    cpu_self = cpu - by_scope(nesting.parent[has_parent], cpu[has_parent])
+    cpu_self = own_time(nesting)
     top = ~is_within_same(module, nesting.parent)
     backward_top = ~is_within_same(module, backward_parent)
 

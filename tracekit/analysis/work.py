@@ -73,39 +73,39 @@ class OpWork:
 
 def work_of_ops(costs: OpCosts) -> OpWork:
     """What each op that counts does."""
-    op = np.flatnonzero(costs.counted)
-    events, time, bytes_ = costs.gpu_events[op], costs.gpu_time[op].astype(np.float64), costs.bytes[op]
-    launched, known = events > 0, costs.knows_bytes[op]
-    over_network, copies_to_host = costs.over_network[op], costs.copies_to_host[op]
-    bounded = launched & np.isfinite(costs.bound[op])
-    bound = np.where(bounded, costs.bound[op], 0.0)
-    is_small = (time < SMALL_KERNEL_NS * events) & (bound < SMALL_KERNEL_SHARE * time)
+    time = costs.time.astype(np.float64)
+    bounded = costs.launched & np.isfinite(costs.bound)
+    bound = np.where(bounded, costs.bound, 0.0)
+    is_small = (time < SMALL_KERNEL_NS * costs.gpu_events[costs.op].astype(np.int64)) & (
+        bound < SMALL_KERNEL_SHARE * time
+    )
     is_small |= bound < UNFILLED_SHARE * time
-    computes = costs.compute_bound[op] >= costs.bound[op]
-    moves = launched & known & ~over_network & ~copies_to_host & ~costs.partial[op]
+    computes = costs.compute_bound >= costs.bound
+    moves = costs.launched & costs.knows_bytes
+    moves &= ~costs.over_network & ~costs.copies_to_host & ~costs.partial
 
     def where(mask: Mask, values: Floats | Ints = time) -> Floats:
         return np.where(mask, values, 0.0)
 
     rows = Work(
-        vector=costs.vector[op].astype(np.float64),
-        bytes=where(~over_network, bytes_),
-        sent=where(over_network, bytes_),
-        unsized=(~known).astype(np.float64),
-        moved=where(moves, bytes_),
+        vector=costs.vector.astype(np.float64),
+        bytes=where(~costs.over_network, costs.bytes),
+        sent=where(costs.over_network, costs.bytes),
+        unsized=(~costs.knows_bytes).astype(np.float64),
+        moved=where(moves, costs.bytes),
         moving_time=where(moves),
         bound=bound,
         bounded_time=where(bounded),
-        bounded_flops=where(bounded, costs.compute_flops[op]),
-        bounded_bytes=where(bounded, bytes_),
+        bounded_flops=where(bounded, costs.compute_flops),
+        bounded_bytes=where(bounded, costs.bytes),
         compute=where(bounded & computes & ~is_small),
         memory=where(bounded & ~computes & ~is_small),
         latency=where(bounded & is_small),
-        network=where(launched & over_network),
-        transfer=where(launched & copies_to_host),
-        idle=np.zeros(len(op)),
+        network=where(costs.launched & costs.over_network),
+        transfer=where(costs.launched & costs.copies_to_host),
+        idle=np.zeros(len(time)),
     )
-    return OpWork(op, rows)
+    return OpWork(costs.op, rows)
 
 
 @dataclass(frozen=True)
