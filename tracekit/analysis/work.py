@@ -13,6 +13,7 @@ import numpy as np
 
 from tracekit.analysis.gaps import Gaps, idle_in_scopes
 from tracekit.analysis.op_costs import OpCosts
+from tracekit.analysis.per_pass import PerPass, over_cells
 from tracekit.attribution import NOBODY, Attribution, Floats, Mask, is_within_same, sum_by, sum_upwards
 from tracekit.trace import Ints
 
@@ -113,17 +114,16 @@ class ModuleWork:
     modules: Work  # per module, with children
     own: Work  # per module, without
     scopes: Work  # per scope, with children
-    bound_per_pass: Floats  # [module, pass], ns, with children, as is …
-    bounded_time_per_pass: Floats
-    own_bound_per_pass: Floats
-    own_bounded_time_per_pass: Floats
-    own_time_per_pass: Floats  # GPU self time
-    idle_per_pass: Floats  # [module, pass], the GPU waits while the module's own code runs
+    bound_per_pass: PerPass  # a row per module, ns, with children, as is …
+    bounded_time_per_pass: PerPass
+    own_bound_per_pass: PerPass
+    own_bounded_time_per_pass: PerPass
+    own_time_per_pass: PerPass  # GPU self time
 
     def of_passes(self, passes: Mask) -> ModuleWork:
         """With the columns per pass of some passes only."""
         names = [field.name for field in fields(self) if field.name.endswith("_per_pass")]
-        return replace(self, **{name: getattr(self, name)[:, passes] for name in names})
+        return replace(self, **{name: getattr(self, name).of_passes(passes) for name in names})
 
 
 def work_of_modules(attribution: Attribution, ops: OpWork, gaps: Gaps, gpu_self_time: Ints) -> ModuleWork:
@@ -143,23 +143,17 @@ def work_of_modules(attribution: Attribution, ops: OpWork, gaps: Gaps, gpu_self_
     own = Work(**{**vars(own), "idle": idle - idle_within})
     summed = own.each(lambda column: sum_upwards(column, nesting.parent, nesting.depth))
     top = ~is_within_same(module, nesting.parent)
-    everywhere = np.ones(scopes, np.bool_)
-
-    def per_pass(values: Floats | Ints, where: Mask) -> Floats:
-        inside = where & (attribution.scope_pass != NOBODY)
-        cell = module[inside] * passes + attribution.scope_pass[inside]
-        return sum_by(cell, values[inside], count * passes).reshape(count, passes)
-
+    by_pass = over_cells(np.where(top, module, NOBODY), attribution.scope_pass, count, passes)
+    own_by_pass = over_cells(module, attribution.scope_pass, count, passes)
     return ModuleWork(
         modules=summed.each(lambda column: sum_by(module[top], column[top], count)),
         own=own.each(lambda column: sum_by(module, column, count)),
         scopes=summed,
-        bound_per_pass=per_pass(summed.bound, top),
-        bounded_time_per_pass=per_pass(summed.bounded_time, top),
-        own_bound_per_pass=per_pass(own.bound, everywhere),
-        own_bounded_time_per_pass=per_pass(own.bounded_time, everywhere),
-        own_time_per_pass=per_pass(gpu_self_time, everywhere),
-        idle_per_pass=per_pass(own.idle, everywhere),
+        bound_per_pass=by_pass(summed.bound),
+        bounded_time_per_pass=by_pass(summed.bounded_time),
+        own_bound_per_pass=own_by_pass(own.bound),
+        own_bounded_time_per_pass=own_by_pass(own.bounded_time),
+        own_time_per_pass=own_by_pass(gpu_self_time),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -57,21 +58,32 @@ def pass_rows(
     limit = {
         key: OUTLIER_RATIO * statistics.median(walls) for key, walls in siblings.items() if len(walls) > 2
     }
+    columns = zip(
+        (passes.start - origin).tolist(),
+        wall.tolist(),
+        (passes.end - passes.start).tolist(),
+        kernels.tolist(),
+        gpu_time.tolist(),
+        gaps,
+        matrix_flops,
+        kind,
+        strict=True,
+    )
     return tuple(
         Pass(
             index=i,
-            start_us=int(passes.start[i] - origin) / 1000,
-            wall_us=int(wall[i]) / 1000,
-            cpu_time_us=int(passes.end[i] - passes.start[i]) / 1000,
-            kernels=int(kernels[i]),
-            gpu_time_us=float(gpu_time[i]) / 1000,
-            gpu_busy_us=gaps[i].busy / 1000,
-            gpu_idle_us=gaps[i].idle / 1000,
-            matrix_flops=matrix_flops[i],
-            outlier=bool(wall[i] > limit.get(kind[i], np.inf)),
+            start_us=start_ns / 1000,
+            wall_us=wall_ns / 1000,
+            cpu_time_us=cpu_ns / 1000,
+            kernels=launched,
+            gpu_time_us=gpu_ns / 1000,
+            gpu_busy_us=gap.busy / 1000,
+            gpu_idle_us=gap.idle / 1000,
+            matrix_flops=flops,
+            outlier=wall_ns > limit.get(own_kind, math.inf),
             phase=phases.of(i),
         )
-        for i in range(count)
+        for i, (start_ns, wall_ns, cpu_ns, launched, gpu_ns, gap, flops, own_kind) in enumerate(columns)
     )
 
 
