@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import numpy as np
 
-from tracekit.analysis.module_totals import ModuleTotals, PerPass
+from tracekit.analysis.module_totals import ModuleTotals
+from tracekit.analysis.per_pass import PerPass, over_cells
 from tracekit.analysis.work import ModuleWork, Work
 from tracekit.attribution import NOBODY, Attribution, Block, Floats, Mask, is_within_same, sum_by
 from tracekit.trace import Ints
@@ -36,25 +38,25 @@ class BlockParts:
     matrix: Ints
     launched_matrix: Ints
     work: Work
-    gpu_time_per_pass: PerPass  # [block, part, pass]
+    gpu_time_per_pass: PerPass  # a row per part of the first block, then of the second …
     cpu_time_per_pass: PerPass
     matrix_per_pass: PerPass
-    bound_per_pass: Floats
-    bounded_time_per_pass: Floats
+    bound_per_pass: PerPass
+    bounded_time_per_pass: PerPass
 
     def of_passes(self, passes: Mask) -> BlockParts:
         """With the columns per pass of some passes only."""
         names = [field.name for field in fields(self) if field.name.endswith("_per_pass")]
-        return replace(self, **{name: getattr(self, name)[:, :, passes] for name in names})
+        return replace(self, **{name: getattr(self, name).of_passes(passes) for name in names})
 
     def times_per_pass(self, block: int) -> list[tuple[str, float, float]]:
         """Each part with its GPU and CPU time per pass, medians in µs; nothing where there are no passes."""
-        gpu, cpu = self.gpu_time_per_pass[block], self.cpu_time_per_pass[block]
-        if not gpu.shape[1]:
+        if not self.gpu_time_per_pass.passes:
             return []
-        medians = (np.median(gpu, axis=1) / 1000).tolist(), (np.median(cpu, axis=1) / 1000).tolist()
+        own = slice(block * len(PARTS), (block + 1) * len(PARTS))
+        gpu, cpu = self._gpu_medians_us[own], self._cpu_medians_us[own]
         called = np.flatnonzero(self.calls[block]).tolist()
-        return [(PARTS[part], medians[0][part], medians[1][part]) for part in called]
+        return [(PARTS[part], gpu[part] or 0.0, cpu[part] or 0.0) for part in called]
 
     def groups(self, block: int) -> dict[str, int]:
         """Matrix FLOPs over the whole trace by group."""
@@ -64,11 +66,20 @@ class BlockParts:
 
     def groups_per_pass(self, block: int) -> dict[str, int]:
         """Matrix FLOPs per pass by group, medians; 0 where there are no passes."""
-        per_pass = self.matrix_per_pass[block]
-        if not per_pass.shape[1]:
-            return dict.fromkeys(GROUPS, 0)
-        medians = np.median(per_pass, axis=1)
-        return {name: sum(round(medians[PARTS.index(p)]) for p in own) for name, own in GROUPS.items()}
+        medians = self._matrix_medians[block * len(PARTS) : (block + 1) * len(PARTS)]
+        return {name: sum(round(medians[PARTS.index(p)] or 0) for p in own) for name, own in GROUPS.items()}
+
+    @cached_property
+    def _gpu_medians_us(self) -> list[float | None]:
+        return self.gpu_time_per_pass.medians_us()
+
+    @cached_property
+    def _cpu_medians_us(self) -> list[float | None]:
+        return self.cpu_time_per_pass.medians_us()
+
+    @cached_property
+    def _matrix_medians(self) -> list[float | None]:
+        return self.matrix_per_pass.medians()
 
 
 def parts_of_blocks(
@@ -106,11 +117,10 @@ def parts_of_blocks(
     def per_cell(values: Ints | Floats) -> Floats:
         return sum_by(cells, signs * values[rows], size).reshape(shape)
 
-    def per_cell_and_pass(values: Ints | Floats) -> Floats:
-        inside = attribution.scope_pass[rows] != NOBODY
-        number = cells[inside] * passes + attribution.scope_pass[rows[inside]]
-        sums = sum_by(number, (signs * values[rows])[inside], size * passes)
-        return sums.reshape(*shape, passes)
+    by_pass = over_cells(cells, attribution.scope_pass[rows], size, passes)
+
+    def per_cell_and_pass(values: Ints | Floats) -> PerPass:
+        return by_pass(signs * values[rows])
 
     def counts(values: Ints) -> Ints:
         return np.asarray(per_cell(values).round(), np.int64)

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from tracekit.analysis.block_parts import PARTS
-from tracekit.analysis.module_rows import Measured, median_over_passes, median_us, parameters_of, tflops_of
+from tracekit.analysis.module_rows import Measured, parameters_of, tflops_of
+from tracekit.analysis.per_pass import PerPass
 from tracekit.analysis.roofline import roofline_fields
 from tracekit.analysis.schema import BlockKindRow, BlockPart, BlockPhase, BlockRow
-from tracekit.attribution import Floats
+from tracekit.attribution import Floats, sum_by
 from tracekit.trace import Ints
 
 
@@ -21,8 +22,8 @@ def block_rows(measured: Measured, phases: Mapping[int, tuple[BlockPhase, ...]])
     """One row per block, by stack and index."""
     attribution, totals, work = measured.attribution, measured.totals, measured.work
     has_shapes, modules = measured.knows_flops, attribution.tree.modules
-    gpu_median, cpu_median = median_us(totals.gpu_time_per_pass), median_us(totals.cpu_time_per_pass)
-    matrix_median = median_over_passes(totals.matrix_per_pass)
+    gpu_median, cpu_median = totals.gpu_time_per_pass.medians_us(), totals.cpu_time_per_pass.medians_us()
+    matrix_median = totals.matrix_per_pass.medians()
     headroom = measured.headroom_per_pass_us(work.bounded_time_per_pass, work.bound_per_pass)
     parts = _parts(measured)
     rows = []
@@ -118,20 +119,20 @@ def _figures(measured: Measured, cells: Ints, group: Ints, groups: int) -> list[
     parts, has_shapes = measured.parts, measured.knows_flops
 
     def summed(column: Any) -> Floats:
-        flat = column.reshape(len(measured.blocks) * len(PARTS), *column.shape[2:])
-        sums = np.zeros((groups, *flat.shape[1:]))
-        np.add.at(sums, group, flat[cells])
-        return sums
+        return sum_by(group, column.reshape(-1)[cells], groups)
+
+    def per_pass(column: PerPass) -> PerPass:
+        return column.summed(cells, group, groups)
 
     time, matrix, launched, cpu_time = (
         summed(column).tolist()
         for column in (parts.gpu_time, parts.matrix, parts.launched_matrix, parts.cpu_time)
     )
-    time_per_pass = median_us(summed(parts.gpu_time_per_pass))
-    cpu_time_per_pass = median_us(summed(parts.cpu_time_per_pass))
-    flops = median_over_passes(summed(parts.matrix_per_pass))
+    time_per_pass = per_pass(parts.gpu_time_per_pass).medians_us()
+    cpu_time_per_pass = per_pass(parts.cpu_time_per_pass).medians_us()
+    flops = per_pass(parts.matrix_per_pass).medians()
     headroom = measured.headroom_per_pass_us(
-        summed(parts.bounded_time_per_pass), summed(parts.bound_per_pass)
+        per_pass(parts.bounded_time_per_pass), per_pass(parts.bound_per_pass)
     )
     work = parts.work.each(summed)
     return [

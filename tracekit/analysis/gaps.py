@@ -16,8 +16,9 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from tracekit.analysis.busy import by_segment_and_start, latest_end
 from tracekit.analysis.names import holds_for_names
-from tracekit.attribution import NOBODY, Attribution, Mask
+from tracekit.attribution import NOBODY, Attribution, Mask, numbered, pair_keys
 from tracekit.trace import Intervals, Ints, Trace
 
 # Runtime calls that return when the device has done its work. cudaMemcpyAsync is none by its name; after a
@@ -108,11 +109,9 @@ class Idle:
 def find_idle(trace: Trace, attribution: Attribution) -> Idle:
     """All of the trace, by device and time."""
     events = trace.gpu_events
-    order = np.lexsort((events.start, events.device))
-    reached = np.empty(len(order), np.int64)
+    order = by_segment_and_start(events.device, events.start)
     device = events.device[order]
-    for own in np.split(np.arange(len(order)), np.flatnonzero(device[1:] != device[:-1]) + 1):
-        reached[own] = np.maximum.accumulate(events.end[order[own]])
+    reached = latest_end(device, events.end[order])
     is_idle = (device[1:] == device[:-1]) & (events.start[order[1:]] > reached[:-1])
     event, start = order[1:][is_idle], reached[:-1][is_idle]
     launch = attribution.gpu_launch[event]
@@ -158,10 +157,12 @@ def lost_to_calls(trace: Trace, attribution: Attribution, idle: Idle) -> tuple[I
 def _first_start(device: Ints, start: Ints, of_pass: Ints, events: Ints, number: Ints) -> Ints:
     """For each of `events` the start of the first event of its pass on its device."""
     passes = int(of_pass.max(initial=NOBODY)) + 1
-    first = np.full((int(device.max(initial=NOBODY)) + 1) * passes, np.iinfo(np.int64).max)
-    known = of_pass != NOBODY
-    np.minimum.at(first, device[known] * passes + of_pass[known], start[known])
-    return np.asarray(first[device[events] * passes + number], np.int64)
+    known = np.flatnonzero(of_pass != NOBODY)
+    cells, cell = numbered(pair_keys(device[known], of_pass[known], passes))
+    first = np.full(len(cells), np.iinfo(np.int64).max)
+    np.minimum.at(first, cell, start[known])
+    asked = np.searchsorted(cells, pair_keys(device[events], number, passes))
+    return np.asarray(first[asked], np.int64)
 
 
 def _waits(trace: Trace, gaps: Intervals) -> tuple[Ints, Ints]:

@@ -122,7 +122,7 @@ def flops_of(
 ) -> Flops:
     """`op_pass` is per op; `timed`: times of passes are those of the device that computed."""
     launched = costs.multiplies
-    launched_time = int(costs.gpu_time[launched].sum())
+    launched_time = int(costs.time[launched].sum())
     at_peak = float(costs.matrix_bound[launched].sum())
     per_pass = _of_pass([one for one in passes if main is None or one.phase == main.name])
     latency = None if _may_be_others(passes) else time.latency_us
@@ -166,7 +166,7 @@ def flops_of(
 
 
 def _roofs(costs: OpCosts, work: OpWork, device: Device) -> tuple[Roof, ...]:
-    peak = costs.compute_peak[work.op]
+    peak = costs.compute_peak
     held = peak != NOBODY
     time = sum_by(peak[held], work.rows.bounded_time[held], len(costs.peaks))
     peaks = device.peaks or {}

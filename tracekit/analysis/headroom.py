@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from tracekit.analysis.gaps import Gaps
-from tracekit.analysis.module_rows import Measured, median_us
+from tracekit.analysis.module_rows import Measured
+from tracekit.analysis.per_pass import PerPass
 from tracekit.analysis.places import places
 from tracekit.analysis.roofline import roofline_fields
 from tracekit.analysis.schema import HeadroomRow
 from tracekit.analysis.work import OpWork
-from tracekit.attribution import NOBODY, Floats, sum_by
+from tracekit.attribution import NOBODY, sum_by
 
 
 def headroom_rows(
@@ -28,19 +29,20 @@ def headroom_rows(
     groups: dict[str, list[int]] = defaultdict(list)
     for index, place in enumerate(places(tree)):
         groups[place].append(index)
-    has_passes = work.own_bound_per_pass.shape[1] > 0
+    has_passes = work.own_bound_per_pass.passes > 0
+    above_bound = work.own_bounded_time_per_pass.above(work.own_bound_per_pass)
+    bounds, times, headrooms = (
+        _medians_of_sums(column, list(groups.values()))
+        for column in (work.own_bound_per_pass, work.own_time_per_pass, above_bound)
+    )
     rows = []
-    for place, members in groups.items():
+    for position, (place, members) in enumerate(groups.items()):
         own = work.own.each(lambda column, at=members: column[at].sum(keepdims=True))  # type: ignore[misc]
         bounded = float(own.bounded_time[0])
         if not bounded:
             continue
         if has_passes:
-            bound = _median_of_sum(work.own_bound_per_pass[members])
-            time = _median_of_sum(work.own_time_per_pass[members])
-            headroom = _median_of_sum(
-                work.own_bounded_time_per_pass[members] - work.own_bound_per_pass[members]
-            )
+            bound, time, headroom = (one[position] for one in (bounds, times, headrooms))
         else:
             bound, time = float(own.bound[0]) / 1000, float(self_time[members].sum()) / 1000
             headroom = (bounded - float(own.bound[0])) / 1000
@@ -101,7 +103,8 @@ def _host(measured: Measured, gaps: Gaps, idle_us: Sequence[float]) -> list[Head
     )
     queued = np.maximum(np.array(idle_us, np.float64) * 1000 - launches - synchronisation, 0)
     for kind, of_pass in (("launches", launches), ("synchronisation", synchronisation), ("queued", queued)):
-        idle = median_us(of_pass[np.newaxis, measured.of_pass] / gaps.devices)[0]
+        own_passes = of_pass[measured.of_pass] / gaps.devices
+        idle = float(np.median(own_passes)) / 1000 if len(own_passes) else None
         if idle:
             rows.append(
                 HeadroomRow(
@@ -119,6 +122,11 @@ def _host(measured: Measured, gaps: Gaps, idle_us: Sequence[float]) -> list[Head
     return rows
 
 
-def _median_of_sum(per_pass: Floats) -> float:
-    """µs: the median over passes of what some modules take together."""
-    return median_us(per_pass.sum(axis=0, keepdims=True))[0] or 0.0
+def _medians_of_sums(per_pass: PerPass, groups: Sequence[list[int]]) -> list[float]:
+    """µs: the median over passes of what the modules of each group take together."""
+    if per_pass.passes == 1:  # of one pass numpy's own sum loses least
+        of_module = per_pass.totals()
+        return [float(of_module[members].sum()) / 1000 for members in groups]
+    group = np.repeat(np.arange(len(groups)), [len(members) for members in groups])
+    members = np.array([member for members in groups for member in members], np.int64)
+    return [median or 0.0 for median in per_pass.summed(members, group, len(groups)).medians_us()]

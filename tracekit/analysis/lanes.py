@@ -17,7 +17,17 @@ from tracekit.analysis.gaps import lost_to_calls
 from tracekit.analysis.measure import Measurement
 from tracekit.analysis.op_costs import OpCosts
 from tracekit.analysis.timeline import device_numbers, module_of_gpu_events, stream_name
-from tracekit.attribution import NOBODY, Attribution, Floats, Mask, depths, find_blocks, innermost, nearest
+from tracekit.attribution import (
+    NOBODY,
+    Attribution,
+    Floats,
+    Mask,
+    depths,
+    find_blocks,
+    innermost,
+    nearest,
+    pair_keys,
+)
 from tracekit.trace import Ints, Layout, Trace
 
 CAUSES = ("launches", "synchronisation", "queued")
@@ -154,12 +164,15 @@ def find_lanes(trace: Trace, attribution: Attribution, costs: OpCosts, measureme
 def _matrix_of_events(trace: Trace, attribution: Attribution, costs: OpCosts) -> Floats:
     """Matrix FLOPs of each GPU event: those of the op that launched it, spread over its events by time."""
     events, gpu_op = trace.gpu_events, attribution.gpu_op
-    counting = np.append(nearest(costs.multiplies, attribution.op_nesting.parent), NOBODY)[gpu_op]
+    multiplies = np.zeros(len(attribution.ops), np.bool_)
+    multiplies[costs.op[costs.multiplies]] = True
+    counting = np.append(nearest(multiplies, attribution.op_nesting.parent), NOBODY)[gpu_op]
     matrix = np.zeros(len(events))
     at = np.flatnonzero(counting != NOBODY)
     op, duration = counting[at], (events.end - events.start)[at].astype(np.float64)
     time, count = costs.gpu_time[op], costs.gpu_events[op]
-    matrix[at] = costs.matrix[op] * np.where(time > 0, duration, 1) / np.where(time > 0, time, count)
+    flops = costs.matrix[np.searchsorted(costs.op, op)]
+    matrix[at] = flops * np.where(time > 0, duration, 1) / np.where(time > 0, time, count)
     return matrix
 
 
@@ -234,7 +247,7 @@ def _calls(
 def _passes(trace: Trace, attribution: Attribution, device: Ints) -> PassesOnDevice:
     events, count = trace.gpu_events, len(attribution.passes)
     at = np.flatnonzero(attribution.gpu_pass != NOBODY)
-    cells, cell = np.unique(device[at] * count + attribution.gpu_pass[at], return_inverse=True)
+    cells, cell = np.unique(pair_keys(device[at], attribution.gpu_pass[at], count), return_inverse=True)
     start, end = np.full(len(cells), _NEVER), np.full(len(cells), -_NEVER)
     np.minimum.at(start, cell, events.start[at])
     np.maximum.at(end, cell, events.end[at])

@@ -34,12 +34,12 @@ LARGEST = 16
 def element_bytes_of_lists(trace: Trace, attribution: Attribution) -> Ints:
     """Per op of the attribution: bytes of an element of its lists, 0 without lists or where unknown."""
     takes_lists = np.array([b"TensorList" in one.dtypes for one in trace.signatures], np.bool_)
-    result = np.zeros(len(attribution.ops), np.int64)
+    result = np.zeros(len(attribution.ops), np.int8)
     op = attribution.gpu_op
     launched = np.flatnonzero(op != NOBODY)
     at = launched[takes_lists[attribution.ops.signature[op[launched]]]] if len(takes_lists) else launched[:0]
     names = trace.gpu_events.name[at]
-    size_of = np.zeros(len(trace.names), np.int64)
+    size_of = np.zeros(len(trace.names), np.int8)
     for code in np.unique(names).tolist():
         size_of[code] = element_bytes(trace.names[code])
     np.maximum.at(result, op[at], size_of[names])

@@ -140,7 +140,8 @@ def _matrix_flops_of_kind(attribution: Attribution, costs: OpCosts, pass_flops: 
     """Matrix FLOPs of ops in no module's scope, those of a module's backward apart."""
     if pass_flops.source != "shapes":
         return {}
-    outside, backward = attribution.op_scope == NOBODY, attribution.op_backward_scope != NOBODY
+    outside = attribution.op_scope[costs.op] == NOBODY
+    backward = attribution.op_backward_scope[costs.op] != NOBODY
     return {
         "modules_backward": int(costs.matrix[backward].sum()),
         "outside_modules": int(costs.matrix[outside & ~backward].sum()),

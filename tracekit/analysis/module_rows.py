@@ -10,11 +10,12 @@ import numpy as np
 
 from tracekit.analysis.block_parts import BlockParts
 from tracekit.analysis.captured import ModuleMemory
-from tracekit.analysis.module_totals import ModuleTotals, PerPass, total_by_label
+from tracekit.analysis.module_totals import ModuleTotals, total_by_label
+from tracekit.analysis.per_pass import PerPass
 from tracekit.analysis.roofline import roofline_fields
 from tracekit.analysis.schema import Accounting, ModulePhase, ModuleRow, TypePhase, TypeRow
 from tracekit.analysis.work import ModuleWork, work_by_label
-from tracekit.attribution import NOBODY, Attribution, Block, Floats, Mask, Module
+from tracekit.attribution import NOBODY, Attribution, Block, Mask, Module
 from tracekit.trace import Ints
 
 
@@ -33,11 +34,10 @@ class Measured:
     wall_us: float | None  # of a pass, median
     of_pass: Mask  # the passes that medians are of
 
-    def headroom_per_pass_us(self, bounded_time: Floats, bound: Floats) -> list[float | None]:
-        """Per row of two [row, pass] columns in ns: the median over passes, None where nothing is bounded."""
-        headroom = median_us(np.maximum(bounded_time - bound, 0))
-        known = np.any(bounded_time, axis=1).tolist()
-        return [one if is_known else None for one, is_known in zip(headroom, known, strict=True)]
+    def headroom_per_pass_us(self, bounded_time: PerPass, bound: PerPass) -> list[float | None]:
+        """Per row of two columns of the same cells (ns) the median over passes, None without a bound."""
+        headroom = bounded_time.above(bound).at_least_zero().medians_us()
+        return [one if known else None for one, known in zip(headroom, bounded_time.any(), strict=True)]
 
     def share_of_wall(self, us: float | None) -> float | None:
         """At most 1: several devices, or streams, work beside each other."""
@@ -69,16 +69,16 @@ def module_rows(
             depth[index] = depth[module.parent] + 1
             if index not in block_of and module.parent in block_of:
                 block_of[index] = block_of[module.parent]
-    gpu_median, gpu_self_median, cpu_median, cpu_self_median, backward_median, backward_self_median = map(
-        median_us,
-        (
+    gpu_median, gpu_self_median, cpu_median, cpu_self_median, backward_median, backward_self_median = (
+        column.medians_us()
+        for column in (
             totals.gpu_time_per_pass,
             totals.gpu_self_time_per_pass,
             totals.cpu_time_per_pass,
             totals.cpu_self_time_per_pass,
             totals.gpu_backward_time_per_pass,
             totals.gpu_backward_self_time_per_pass,
-        ),
+        )
     )
     headroom = measured.headroom_per_pass_us(work.bounded_time_per_pass, work.bound_per_pass)
     has_backward = attribution.has_backward
@@ -214,18 +214,6 @@ def tflops_of(totals: ModuleTotals, index: int) -> float | None:
     """FLOPs of ops that launched GPU events ÷ GPU time; None where no such op is known."""
     time, matrix = int(totals.gpu_time[index]), int(totals.launched_matrix[index])
     return matrix / time / 1000 if time and matrix else None
-
-
-def median_over_passes(per_pass: PerPass) -> list[float | None]:
-    """Median over passes; None where the trace has no passes."""
-    if not per_pass.shape[1]:
-        return [None] * per_pass.shape[0]
-    medians: list[float | None] = np.median(per_pass, axis=1).tolist()
-    return medians
-
-
-def median_us(per_pass_ns: PerPass) -> list[float | None]:
-    return [None if value is None else value / 1000 for value in median_over_passes(per_pass_ns)]
 
 
 def parameters_of(module: Module, parameters: Mapping[int, int]) -> int | None:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from tracekit.analysis.op_costs import OpCosts
-from tracekit.attribution import NOBODY, Attribution, Mask, is_within_same, sum_upwards
+from tracekit.analysis.per_pass import PerPass, over_cells
+from tracekit.attribution import (
+    NOBODY,
+    Attribution,
+    Floats,
+    Mask,
+    is_within_same,
+    own_time,
+    sum_inside,
+    sum_upwards,
+)
 from tracekit.trace import Ints, Trace
-
-PerPass = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -37,8 +44,8 @@ class ModuleTotals:
     backward_matrix: Ints
     counts_backward: bool  # whether the matrix FLOPs of a backward are known
     slowest_call: Ints
-    median_call: PerPass
-    gpu_time_per_pass: PerPass  # [module, pass]
+    median_call: Floats
+    gpu_time_per_pass: PerPass  # a row per module, as are the next ones
     gpu_self_time_per_pass: PerPass
     cpu_time_per_pass: PerPass
     cpu_self_time_per_pass: PerPass
@@ -83,15 +90,16 @@ def total_by_module(
         return np.bincount(where, weights, scope_count).astype(np.int64)
 
     def with_children(values: Ints) -> Ints:
-        return sum_upwards(values, nesting.parent, nesting.depth)
+        return sum_inside(values, nesting)
 
     gpu_self = by_scope(attribution.gpu_scope[inside], duration[inside])
     gpu = with_children(gpu_self)
     gpu_events = with_children(by_scope(attribution.gpu_scope[inside], np.ones(int(inside.sum()), np.int64)))
-    at_scope = attribution.op_scope != NOBODY
-    matrix = with_children(by_scope(attribution.op_scope[at_scope], costs.matrix[at_scope]))
+    op_scope = attribution.op_scope[costs.op]
+    at_scope = op_scope != NOBODY
+    matrix = with_children(by_scope(op_scope[at_scope], costs.matrix[at_scope]))
     launched = at_scope & costs.launched
-    launched_matrix = with_children(by_scope(attribution.op_scope[launched], costs.matrix[launched]))
+    launched_matrix = with_children(by_scope(op_scope[launched], costs.matrix[launched]))
     backward = attribution.in_backward
     of_scope = attribution.gpu_backward_scope[backward]
     backward_parent = attribution.scope_backward_parent
@@ -102,15 +110,15 @@ def total_by_module(
     gpu_backward_self = by_scope(of_scope, duration[backward])
     gpu_backward = with_backward_children(gpu_backward_self)
     gpu_backward_events = with_backward_children(np.bincount(of_scope, minlength=scope_count))
-    differentiates = attribution.op_backward_scope != NOBODY
+    differentiated = attribution.op_backward_scope[costs.op]
+    differentiates = differentiated != NOBODY
     backward_matrix = with_backward_children(
-        by_scope(attribution.op_backward_scope[differentiates], costs.matrix[differentiates])
+        by_scope(differentiated[differentiates], costs.matrix[differentiates])
     )
     if counted is not None:
         matrix, launched_matrix = counted, np.where(gpu_events > 0, counted, 0)
     cpu = scopes.end - scopes.start
-    has_parent = nesting.parent != NOBODY
-    cpu_self = cpu - by_scope(nesting.parent[has_parent], cpu[has_parent])
+    cpu_self = own_time(nesting)
     top = ~is_within_same(module, nesting.parent)
     backward_top = ~is_within_same(module, backward_parent)
 
@@ -118,16 +126,12 @@ def total_by_module(
         return np.bincount(module[where], values[where], count).astype(np.int64)
 
     everywhere = np.ones(scope_count, np.bool_)
+    own_pass, backward_pass = attribution.scope_pass, attribution.scope_backward_pass
     passes = len(attribution.passes)
-
-    def by_module_and_pass(
-        values: Ints, where: Mask = top, scope_pass: Ints = attribution.scope_pass
-    ) -> PerPass:
-        at = where & (scope_pass != NOBODY)
-        cell = module[at] * passes + scope_pass[at]
-        sums = np.bincount(cell, values[at].astype(np.float64), count * passes)
-        return np.asarray(sums.reshape(count, passes), np.float64)
-
+    by_pass = over_cells(np.where(top, module, NOBODY), own_pass, count, passes)
+    self_by_pass = over_cells(module, own_pass, count, passes)
+    backward_by_pass = over_cells(np.where(backward_top, module, NOBODY), backward_pass, count, passes)
+    backward_self_by_pass = over_cells(module, backward_pass, count, passes)
     calls, slowest, median = calls_of(module, cpu, count, ~top)
     return ModuleTotals(
         calls=calls,
@@ -144,18 +148,14 @@ def total_by_module(
         backward_matrix=by_module(backward_matrix, backward_top),
         slowest_call=slowest,
         median_call=median,
-        gpu_time_per_pass=by_module_and_pass(gpu),
-        gpu_self_time_per_pass=by_module_and_pass(gpu_self, everywhere),
-        cpu_time_per_pass=by_module_and_pass(cpu),
-        cpu_self_time_per_pass=by_module_and_pass(cpu_self, everywhere),
-        matrix_per_pass=by_module_and_pass(matrix),
-        gpu_backward_time_per_pass=by_module_and_pass(
-            gpu_backward, backward_top, attribution.scope_backward_pass
-        ),
-        gpu_backward_self_time_per_pass=by_module_and_pass(
-            gpu_backward_self, everywhere, attribution.scope_backward_pass
-        ),
-        launched_matrix_per_pass=by_module_and_pass(launched_matrix),
+        gpu_time_per_pass=by_pass(gpu),
+        gpu_self_time_per_pass=self_by_pass(gpu_self),
+        cpu_time_per_pass=by_pass(cpu),
+        cpu_self_time_per_pass=self_by_pass(cpu_self),
+        matrix_per_pass=by_pass(matrix),
+        gpu_backward_time_per_pass=backward_by_pass(gpu_backward),
+        gpu_backward_self_time_per_pass=backward_self_by_pass(gpu_backward_self),
+        launched_matrix_per_pass=by_pass(launched_matrix),
         scope_gpu_self_time=gpu_self,
         scope_gpu_time=gpu,
         scope_gpu_events=gpu_events,
@@ -188,7 +188,7 @@ def total_by_label(totals: ModuleTotals, attribution: Attribution, label: Ints, 
     )
 
 
-def calls_of(module: Ints, cpu: Ints, count: int, within_itself: Mask) -> tuple[Ints, Ints, PerPass]:
+def calls_of(module: Ints, cpu: Ints, count: int, within_itself: Mask) -> tuple[Ints, Ints, Floats]:
     """Number of calls of each of `count` modules, and CPU time of the slowest and of the median call.
 
     The times of a module without calls mean nothing, and those of one that is called within itself are 0:

@@ -9,10 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from tracekit.analysis.list_elements import element_bytes_of_lists
+from tracekit.analysis.list_elements import LARGEST, element_bytes_of_lists
 from tracekit.analysis.names import holds_for_names
-from tracekit.attribution import NOBODY, Attribution, Floats, Mask, has_ancestor, sum_upwards
-from tracekit.costs import Collective, Cost, cost_of, has_formula, is_partial, is_wrapper
+from tracekit.attribution import (
+    NOBODY,
+    Attribution,
+    Floats,
+    Mask,
+    Nesting,
+    has_ancestor,
+    has_inside,
+    holds_inside,
+    numbered,
+    pair_keys,
+    sum_inside,
+)
+from tracekit.costs import Collective, Cost, cost_of, is_partial, is_wrapper
 from tracekit.hardware import DeviceSpec, peak_key
 from tracekit.trace import GPU_KINDS, Ints, Signature, Trace
 
@@ -26,135 +38,116 @@ _HOST_COPY = re.compile(r"HtoD|DtoH|HostToDevice|DeviceToHost", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class OpCosts:
-    """Per op of the attribution; FLOPs and bytes are 0 where the op is not the one that counts."""
+    """What ops cost: columns per op of the attribution, and columns for the ops that count, which are few."""
 
     has_shapes: bool  # any op of the trace
-    counted: Mask
+    # Per op of the attribution:
     within_counted: Mask  # counts, or is inside one that does
     within_shapes: Mask  # has shapes, or is inside one that does
-    has_formula: Mask  # a formula is registered for its name, whether or not it could tell the cost
+    gpu_time: Ints  # ns, with nested ops
+    gpu_events: Ints  # with nested ops
+    # Per op that counts:
+    op: Ints  # position among the ops, ascending
+    launched: Mask  # GPU events
     matrix: Ints
     vector: Ints
     bytes: Ints
     causal: Ints  # what causal masks leave of `matrix`, all of it where there is none
     knows_bytes: Mask
-    gpu_time: Ints  # ns, with nested ops
-    gpu_self_time: Ints
-    gpu_events: Ints  # with nested ops
     bound: Floats  # ns at least on this device, NaN where unknown
     matrix_bound: Floats  # ns at peak FLOP/s, NaN where unknown
     compute_bound: Floats  # ns for all FLOPs, NaN where unknown
     compute_flops: Floats  # those that take this long: matrix FLOPs that masks leave, or vector FLOPs …
     compute_peak: Ints  # … and in `peaks` the type of the peak that they take it at, NOBODY without any
-    peaks: tuple[str, ...]  # the types that the device has a peak of
     over_network: Mask
     partial: Mask  # of which only a part is known
     copies_to_host: Mask  # or from it
+    # Of all:
+    peaks: tuple[str, ...]  # the types that the device has a peak of
     covered_gpu_time: int  # ns launched inside a counted op that has shapes
     coverable_gpu_time: int  # ns launched inside any op that has shapes
-
-    @property
-    def launched(self) -> Mask:
-        """Counted ops that launched GPU events."""
-        return self.counted & (self.gpu_events > 0)
 
     @property
     def multiplies(self) -> Mask:
         """Counted ops with matrix FLOPs that launched GPU events."""
         return self.launched & (self.matrix > 0)
 
+    @property
+    def time(self) -> Ints:
+        """GPU time of the ops that count, ns."""
+        return np.asarray(self.gpu_time[self.op], np.int64)
+
 
 def cost_ops(trace: Trace, attribution: Attribution, device: DeviceSpec | None) -> OpCosts:
     """The costs of all ops; each distinct signature is computed once."""
     ops, nesting = attribution.ops, attribution.op_nesting
-    element_bytes = element_bytes_of_lists(trace, attribution)
-    sizes = int(element_bytes.max(initial=0)) + 1
-    code = ops.signature * sizes + element_bytes
-    variants = np.flatnonzero(np.bincount(code))
-    number = np.zeros(int(code.max(initial=0)) + 1, np.int64)
-    number[variants] = np.arange(len(variants))
-    variant = number[code]
-    signature_of = [trace.signatures[code] for code in (variants // sizes).tolist()]
-    costs = list(map(_cost, signature_of, (variants % sizes).tolist()))
+    variants, variant = numbered(
+        pair_keys(ops.signature, element_bytes_of_lists(trace, attribution), LARGEST + 1)
+    )
+    signature_of = [trace.signatures[code] for code in (variants // (LARGEST + 1)).tolist()]
+    costs = list(map(_cost, signature_of, (variants % (LARGEST + 1)).tolist()))
     _drop_what_overflows(costs, np.bincount(variant, minlength=len(costs)).tolist())
-
-    def per_op(values: Callable[[Cost], int | None]) -> Ints:
-        column = [0 if cost is None else values(cost) or 0 for cost in costs]
-        return np.array(column, np.int64)[variant] if column else np.zeros(0, np.int64)
 
     def flag(values: Sequence[bool]) -> Mask:
         return np.asarray(np.array(values, np.bool_)[variant], np.bool_)
 
-    events = trace.gpu_events
-    duration = events.end - events.start
     launched = attribution.gpu_op != NOBODY
     op = attribution.gpu_op[launched]
-
-    def with_nested(of_events: Any) -> Ints:
-        return sum_upwards(
-            np.bincount(op, of_events, len(ops)).astype(np.int64), nesting.parent, nesting.depth
-        )
-
-    gpu_events = sum_upwards(np.bincount(op, minlength=len(ops)), nesting.parent, nesting.depth)
-    self_time = np.bincount(op, duration[launched], len(ops)).astype(np.int64)
+    duration = (trace.gpu_events.end - trace.gpu_events.start)[launched]
+    gpu_events = sum_inside(np.bincount(op, minlength=len(ops)), nesting).astype(np.int32)
+    gpu_time = sum_inside(np.bincount(op, duration, len(ops)).astype(np.int64), nesting)
     has_cost = flag([cost is not None for cost in costs])
     has_matrix = flag([cost is not None and cost.matrix > 0 for cost in costs])
     wraps = flag([is_wrapper(signature.name) for signature in signature_of])
-    counted = _counted(attribution, has_cost, has_matrix, wraps, self_time)
+    counted = _counted(nesting, has_cost, has_matrix, wraps, gpu_time)
     counted &= ~_given_up(trace.names, attribution, gpu_events)
-    knows_bytes = counted & flag([cost is not None and cost.bytes is not None for cost in costs])
-    over_network = counted & flag([cost is not None and cost.over_network for cost in costs])
-    partial = counted & flag(
-        [
-            cost is not None and (cost.partial or is_partial(signature.name, cost))
-            for cost, signature in zip(costs, signature_of, strict=True)
-        ]
-    )
-    named = gpu_events_named(TF32_KERNEL, trace)[launched]
-    uses_tf32 = with_nested(named) > 0
-    is_copy = events.kind[launched] == GPU_KINDS.index("memcpy")
-    copies_to_host = with_nested(is_copy & gpu_events_named(_HOST_COPY, trace)[launched]) > 0
-
-    bounds, compute_peaks = _bounds(costs, device)
-    at = np.flatnonzero(counted)
-    row, column = uses_tf32[at].astype(np.int64), variant[at]
-
-    def of_counted(values: Any, otherwise: Any) -> Any:
-        result = np.full(len(ops), otherwise, values.dtype)
-        result[at] = values[row, column]
-        return result
-
-    matrix_bound, compute_bound, bound, compute_flops = (of_counted(one, np.nan) for one in bounds)
-    bound[over_network | copies_to_host | partial] = np.nan
-
     has_shape = flag([_has_shapes(signature) for signature in signature_of])
-    within_shapes = has_shape | has_ancestor(has_shape, nesting.parent)
-    within_counted = counted | has_ancestor(counted, nesting.parent)
+    within_shapes = has_shape | has_ancestor(has_shape, nesting)
+    within_counted = counted | has_ancestor(counted, nesting)
+
+    at = np.flatnonzero(counted)
+    kind = variant[at]
+
+    def per_op(values: Callable[[Cost], Any], dtype: type = np.int64) -> Any:
+        return np.array([0 if cost is None else values(cost) or 0 for cost in costs], dtype)[kind]
+
+    is_partial_kind = [
+        cost is not None and (cost.partial or is_partial(signature.name, cost))
+        for cost, signature in zip(costs, signature_of, strict=True)
+    ]
+    over_network = per_op(lambda cost: cost.over_network, np.bool_)
+    partial = np.array(is_partial_kind, np.bool_)[kind]
+    is_copy = trace.gpu_events.kind == GPU_KINDS.index("memcpy")
+    copies_to_host = launched_any(is_copy & gpu_events_named(_HOST_COPY, trace), attribution)[at]
+    uses_tf32 = launched_any(gpu_events_named(TF32_KERNEL, trace), attribution)[at].astype(np.intp)
+    bounds, compute_peaks = _bounds(costs, device)
+    matrix_bound, compute_bound, bound, compute_flops = bounds[:, uses_tf32, kind]
+    bound[over_network | copies_to_host | partial] = np.nan
+    coverable, covered = within_shapes[op], (within_shapes & within_counted)[op]
     return OpCosts(
         has_shapes=bool(has_shape.any()),
-        counted=counted,
         within_counted=within_counted,
         within_shapes=within_shapes,
-        has_formula=flag([has_formula(signature.name) for signature in signature_of]),
-        matrix=np.where(counted, per_op(lambda cost: cost.matrix), 0),
-        vector=np.where(counted, per_op(lambda cost: cost.vector), 0),
-        bytes=np.where(knows_bytes, per_op(lambda cost: cost.bytes), 0),
-        causal=np.where(counted, per_op(_causal), 0),
-        knows_bytes=knows_bytes,
-        gpu_time=sum_upwards(self_time, nesting.parent, nesting.depth),
-        gpu_self_time=self_time,
+        gpu_time=gpu_time,
         gpu_events=gpu_events,
+        op=at.astype(np.int32),
+        launched=gpu_events[at] > 0,
+        matrix=per_op(lambda cost: cost.matrix),
+        vector=per_op(lambda cost: cost.vector),
+        bytes=per_op(lambda cost: cost.bytes),
+        causal=per_op(_causal),
+        knows_bytes=per_op(lambda cost: cost.bytes is not None, np.bool_),
         bound=bound,
         matrix_bound=matrix_bound,
         compute_bound=compute_bound,
         compute_flops=compute_flops,
-        compute_peak=of_counted(compute_peaks, NOBODY),
-        peaks=tuple(device.peaks) if device else (),
+        compute_peak=compute_peaks[uses_tf32, kind],
         over_network=over_network,
         partial=partial,
         copies_to_host=copies_to_host,
-        covered_gpu_time=int(self_time[within_shapes & within_counted].sum()),
-        coverable_gpu_time=int(self_time[within_shapes].sum()),
+        peaks=tuple(device.peaks) if device else (),
+        covered_gpu_time=int(duration[covered].sum()),
+        coverable_gpu_time=int(duration[coverable].sum()),
     )
 
 
@@ -199,6 +192,13 @@ def gpu_events_named(pattern: re.Pattern[str], trace: Trace) -> Mask:
     return holds_for_names(trace.gpu_events.name, trace, lambda name: pattern.search(name) is not None)
 
 
+def launched_any(event: Mask, attribution: Attribution) -> Mask:
+    """Per op whether it, or an op nested in it, launched any of the GPU events where `event` is true."""
+    launchers = np.zeros(len(attribution.ops), np.bool_)
+    launchers[attribution.gpu_op[event & (attribution.gpu_op != NOBODY)]] = True
+    return holds_inside(launchers, attribution.op_nesting)
+
+
 def _bounds(costs: Sequence[Cost | None], device: DeviceSpec | None) -> tuple[Floats, Ints]:
     """[4, without / with TF32, variant] bounds, and [without / with TF32, variant] what peak they are of.
 
@@ -235,33 +235,24 @@ def _bounds(costs: Sequence[Cost | None], device: DeviceSpec | None) -> tuple[Fl
     return bounds, compute_peaks
 
 
-def _counted(
-    attribution: Attribution, has_cost: Mask, has_matrix: Mask, wraps: Mask, gpu_self_time: Ints
-) -> Mask:
+def _counted(nesting: Nesting, has_cost: Mask, has_matrix: Mask, wraps: Mask, gpu_time: Ints) -> Mask:
     """The outermost op with a cost counts; a wrapper only where what it does is not done below it.
 
     To a wrapper with matrix FLOPs only what has some is below it: of a product that runs as one unknown
     kernel after a copy, the copy is a part. One without yields to what takes most of its GPU time: filling
     a buffer is not the attention that it is filled for.
     """
-    nesting = attribution.op_nesting
-
-    def within(of: Ints) -> Ints:
-        return sum_upwards(of, nesting.parent, nesting.depth)
-
-    def contains(of: Mask) -> Mask:
-        return np.greater(within(of.astype(np.int64)), 0)
-
-    strong = has_cost & ~wraps & ~has_ancestor(has_cost & ~wraps, nesting.parent)
-    wrapper = has_cost & wraps & ~has_ancestor(strong, nesting.parent)
-    time = within(gpu_self_time)
-    in_strong = within(np.where(strong, time, 0))
-    done_below = contains(strong) & (2 * in_strong >= time)
-    empty = wrapper & np.where(has_matrix, ~contains(strong & has_matrix), ~done_below)
+    strong = has_cost & ~wraps
+    strong &= ~has_ancestor(strong, nesting)
+    wrapper = has_cost & wraps
+    wrapper &= ~has_ancestor(strong, nesting)
+    in_strong = sum_inside(np.where(strong, gpu_time, 0), nesting)
+    done_below = holds_inside(strong, nesting) & (2 * in_strong >= gpu_time)
+    empty = wrapper & np.where(has_matrix, ~holds_inside(strong & has_matrix, nesting), ~done_below)
     # Of wrappers in each other the outermost counts, and one with matrix FLOPs before those without.
-    empty &= has_matrix | ~contains(empty & has_matrix)
-    empty &= ~has_ancestor(empty, nesting.parent)
-    result: Mask = empty | (strong & ~has_ancestor(empty, nesting.parent))
+    empty &= has_matrix | ~holds_inside(empty & has_matrix, nesting)
+    empty &= ~has_ancestor(empty, nesting)
+    result: Mask = empty | (strong & ~has_ancestor(empty, nesting))
     return result
 
 
@@ -273,8 +264,9 @@ def _given_up(names: Sequence[str], attribution: Attribution, gpu_events: Ints) 
     inside by then but the detaching of what was saved, and nothing was launched.
     """
     ops, nesting = attribution.ops, attribution.op_nesting
-    is_detach = np.array([name in ("aten::detach", "detach") for name in names], np.bool_)[ops.name]
-    inside = sum_upwards(np.ones(len(ops), np.int64), nesting.parent, nesting.depth) - 1
-    detaching = sum_upwards(is_detach.astype(np.int64), nesting.parent, nesting.depth) - is_detach
-    result: Mask = attribution.op_in_backward & (gpu_events == 0) & (inside > 0) & (detaching == inside)
-    return result
+    result: Mask = attribution.op_in_backward & (gpu_events == 0)
+    if not result.any():
+        return result
+    computes = np.array([name not in ("aten::detach", "detach") for name in names], np.bool_)[ops.name]
+    calls_others = sum_inside(computes, nesting) > computes
+    return result & has_inside(nesting) & ~calls_others

@@ -12,7 +12,7 @@ from tracekit.analysis.places import places
 from tracekit.analysis.roofline import roofline_fields
 from tracekit.analysis.schema import OpRow
 from tracekit.analysis.work import OpWork
-from tracekit.attribution import NOBODY, Attribution, is_within_same, sum_by
+from tracekit.attribution import NOBODY, Attribution, is_within_same, numbered, pair_keys, sum_by
 from tracekit.trace import Ints, Trace
 
 
@@ -25,33 +25,36 @@ def op_rows(
     """
     ops = attribution.ops
     kinds: dict[tuple[str, str | None, str | None], list[int]] = defaultdict(list)
-    for code in np.unique(ops.signature).tolist():
+    for code in np.flatnonzero(np.bincount(ops.signature)).tolist():
         signature = trace.signatures[code]
         kinds[signature.name, _one_line(signature.shapes), _one_line(signature.dtypes)].append(code)
-    row_of_signature = np.zeros(len(trace.signatures), np.int64)
+    row_of_signature = np.zeros(len(trace.signatures), np.int32)
     for number, codes in enumerate(kinds.values()):
         row_of_signature[codes] = number
-    row = row_of_signature[ops.signature]
-    count = len(kinds)
+    row, count = row_of_signature[ops.signature], len(kinds)
+    row_of_costs = row[costs.op]
 
-    def total(values: Ints) -> list[int]:
-        return [int(x) for x in np.bincount(row, values, count)]
+    def total(rows: Ints, values: Ints) -> list[int]:
+        return [int(x) for x in np.bincount(rows, values, count)]
 
     outer = ~is_within_same(row, attribution.op_nesting.parent)
+    launching, cpu_time = outer & (costs.gpu_events > 0), (ops.end - ops.start) * outer
     calls = np.bincount(row, minlength=count).tolist()
-    counted = np.bincount(row, costs.counted, count)
-    kernels, gpu_time = total(np.where(outer, costs.gpu_events, 0)), total(np.where(outer, costs.gpu_time, 0))
-    gpu_self, cpu = total(costs.gpu_self_time), total(np.where(outer, ops.end - ops.start, 0))
-    matrix, causal = total(costs.matrix), total(costs.causal)
-    launched, launched_time = (
-        total(np.where(costs.multiplies, costs.matrix, 0)),
-        total(np.where(costs.multiplies, costs.gpu_time, 0)),
+    counted = np.bincount(row_of_costs, minlength=count)
+    kernels = total(row[launching], costs.gpu_events[launching])
+    gpu_time = total(row[launching], costs.gpu_time[launching])
+    with_op = attribution.gpu_op != NOBODY
+    gpu_self = total(
+        row[attribution.gpu_op[with_op]], (trace.gpu_events.end - trace.gpu_events.start)[with_op]
     )
+    cpu = total(row, cpu_time)
+    matrix, causal = total(row_of_costs, costs.matrix), total(row_of_costs, costs.causal)
+    launched, multiplies = costs.launched, costs.multiplies
+    launched_matrix = total(row_of_costs[multiplies], costs.matrix[multiplies])
+    matrix_time = total(row_of_costs[multiplies], costs.time[multiplies])
+    counted_time = total(row_of_costs[launched], costs.time[launched])
     work = op_work.summed_by(row, count)
-    counted_time = total(np.where(costs.launched, costs.gpu_time, 0))
-    launchers = _launchers(
-        attribution, row, np.where(outer, costs.gpu_time, 0), np.where(outer, ops.end - ops.start, 0)
-    )
+    launchers = _launchers(attribution, row, costs.gpu_time * outer, cpu_time)
     rows = [
         OpRow(
             name=name,
@@ -63,7 +66,7 @@ def op_rows(
             gpu_self_time_us=gpu_self[i] / 1000,
             cpu_time_us=cpu[i] / 1000,
             matrix_flops=matrix[i] if counted[i] else None,
-            tflops=launched[i] / launched_time[i] / 1000 if launched_time[i] else None,
+            tflops=launched_matrix[i] / matrix_time[i] / 1000 if matrix_time[i] else None,
             cpu_gflops=matrix[i] / cpu[i] if on_cpu and matrix[i] and cpu[i] else None,
             causal_matrix_flops=causal[i] if counted[i] and causal[i] != matrix[i] else None,
             launched_by=launchers[i][0],
@@ -82,14 +85,13 @@ def _launchers(
     place_of = places(attribution.tree)
     distinct = list(dict.fromkeys(place_of))
     number = {place: index for index, place in enumerate(distinct)}
-    of_module = np.array([number[place] for place in place_of], np.int64)
-    of_scope = of_module[attribution.tree.module]
+    of_scope = np.array([number[place] for place in place_of], np.int32)[attribution.tree.module]
     forward, backward = attribution.op_scope, attribution.op_backward_scope
     in_forward, in_backward = forward != NOBODY, (forward == NOBODY) & (backward != NOBODY)
-    launcher = np.full(len(row), 2 * len(distinct), np.int64)
+    launcher = np.full(len(row), 2 * len(distinct), np.int32)
     launcher[in_forward] = of_scope[forward[in_forward]]
     launcher[in_backward] = len(distinct) + of_scope[backward[in_backward]]
-    cells, cell = np.unique(row * (2 * len(distinct) + 1) + launcher, return_inverse=True)
+    cells, cell = numbered(pair_keys(row, launcher, 2 * len(distinct) + 1))
     of_row, launcher = np.divmod(cells, 2 * len(distinct) + 1)
     longest = np.lexsort((sum_by(cell, cpu_time, len(cells)), sum_by(cell, gpu_time, len(cells)), of_row))
     last = np.flatnonzero(np.diff(of_row[longest], append=-1))

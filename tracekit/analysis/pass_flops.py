@@ -38,8 +38,8 @@ def count_pass_flops(
             return PassFlops("flop_counter", total, flops, by_scope, by_scope is not None)
     if not costs.has_shapes:
         return PassFlops(None, None, [None] * passes, None, False)
-    with_op = attribution.op_pass != NOBODY
-    by_pass = np.bincount(attribution.op_pass[with_op], costs.matrix[with_op], passes)
+    number = attribution.op_pass[costs.op]
+    by_pass = np.bincount(number[number != NOBODY], costs.matrix[number != NOBODY], passes)
     return PassFlops("shapes", int(costs.matrix.sum()), [int(x) for x in by_pass], None, True)
 
 

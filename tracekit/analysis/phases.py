@@ -12,10 +12,11 @@ import numpy as np
 
 from tracekit.analysis.block_parts import BlockParts
 from tracekit.analysis.captured import MOST_PHASES, Captured
-from tracekit.analysis.module_rows import median_over_passes, median_us, type_label
-from tracekit.analysis.module_totals import ModuleTotals, PerPass, calls_of
+from tracekit.analysis.module_rows import type_label
+from tracekit.analysis.module_totals import ModuleTotals, calls_of
+from tracekit.analysis.per_pass import PerPass
 from tracekit.analysis.schema import BlockPhase, ModulePhase, PartTime, Pass, TypePhase
-from tracekit.attribution import NOBODY, Attribution, Block, Mask, Passes, is_within_same
+from tracekit.attribution import NOBODY, Attribution, Block, Floats, Mask, Passes, is_within_same
 from tracekit.trace import Ints, Trace
 
 
@@ -74,11 +75,11 @@ def of_phase(totals: ModuleTotals, attribution: Attribution, passes: Mask) -> Mo
         totals,
         slowest_call=np.where(calls > 0, slowest, totals.slowest_call),
         median_call=np.where(calls > 0, median, totals.median_call),
-        **{name: getattr(totals, name)[:, passes] for name in per_pass},
+        **{name: getattr(totals, name).of_passes(passes) for name in per_pass},
     )
 
 
-def _calls_within(attribution: Attribution, passes: Mask) -> tuple[Ints, Ints, PerPass]:
+def _calls_within(attribution: Attribution, passes: Mask) -> tuple[Ints, Ints, Floats]:
     """`calls_of` the modules within some of the passes."""
     tree, number = attribution.tree, attribution.scope_pass
     within = number != NOBODY
@@ -119,11 +120,11 @@ def phase_rows_of(
         for index, row in enumerate(rows):
             modules[index].append(row)
         own_parts = parts_of.of_passes(mask)
+        cpu_times, matrices = own.cpu_time_per_pass.totals(), own.matrix_per_pass.totals()
         for number, block in enumerate(blocks):
             row = rows[block.module]
             of_parts = own_parts.groups_per_pass(number)
-            cpu_time = own.cpu_time_per_pass[block.module].sum()
-            matrix = own.matrix_per_pass[block.module].sum()
+            cpu_time, matrix = cpu_times[block.module], matrices[block.module]
             parts[block.module].append(
                 BlockPhase(
                     **{field: getattr(row, field) for field in ModulePhase.__struct_fields__},
@@ -155,7 +156,7 @@ def _module_phases(
     """A row per module; `own`: totals of the phase."""
     calls, slowest, median = _calls_within(attribution, passes)
     gpu, gpu_self, cpu, cpu_self = (
-        median_us(column)
+        column.medians_us()
         for column in (
             own.gpu_time_per_pass,
             own.gpu_self_time_per_pass,
@@ -163,8 +164,8 @@ def _module_phases(
             own.cpu_self_time_per_pass,
         )
     )
-    matrix = median_over_passes(own.matrix_per_pass)
-    launched, time = own.launched_matrix_per_pass.sum(axis=1), own.gpu_time_per_pass.sum(axis=1)
+    matrix = own.matrix_per_pass.medians()
+    launched, time = own.launched_matrix_per_pass.totals(), own.gpu_time_per_pass.totals()
     return [
         ModulePhase(
             phase=name,
@@ -186,12 +187,11 @@ def _type_phases(name: str, labels: Sequence[str], own: ModuleTotals) -> dict[st
     """A row per type: the median over passes of the self time of all its modules."""
     distinct = list(dict.fromkeys(labels))
     number = {label: index for index, label in enumerate(distinct)}
-    rows = [number[label] for label in labels]
+    of_module = np.array([number[label] for label in labels], np.int64)
 
     def medians(per_pass: PerPass) -> list[float]:
-        sums = np.zeros((len(distinct), per_pass.shape[1]))
-        np.add.at(sums, rows, per_pass)
-        return [us or 0.0 for us in median_us(sums)]
+        sums = per_pass.summed(np.arange(len(labels)), of_module, len(distinct))
+        return [us or 0.0 for us in sums.medians_us()]
 
     gpu, cpu = medians(own.gpu_self_time_per_pass), medians(own.cpu_self_time_per_pass)
     return {label: TypePhase(name, gpu[i], cpu[i]) for i, label in enumerate(distinct)}

@@ -50,7 +50,7 @@ def find_steps(trace: Trace, attribution: Attribution, costs: OpCosts, whole: in
     step = step_of(trace.launches.thread[launch], trace.launches.start[launch])
     last_end = end.copy()
     np.maximum.at(last_end, step[step != NOBODY], trace.gpu_events.end[launched[step != NOBODY]])
-    op_step = step_of(attribution.ops.thread, attribution.ops.start)
+    op_step = step_of(attribution.ops.thread[costs.op], attribution.ops.start[costs.op])
     counted = op_step != NOBODY
     matrix = np.bincount(op_step[counted], costs.matrix[counted], len(at))
     return Steps(

@@ -13,6 +13,7 @@ import numpy as np
 
 from tracekit.analysis.gaps import Gaps, idle_in_scopes
 from tracekit.analysis.op_costs import OpCosts
+from tracekit.analysis.per_pass import PerPass, over_cells
 from tracekit.attribution import NOBODY, Attribution, Floats, Mask, is_within_same, sum_by, sum_upwards
 from tracekit.trace import Ints
 
@@ -73,39 +74,39 @@ class OpWork:
 
 def work_of_ops(costs: OpCosts) -> OpWork:
     """What each op that counts does."""
-    op = np.flatnonzero(costs.counted)
-    events, time, bytes_ = costs.gpu_events[op], costs.gpu_time[op].astype(np.float64), costs.bytes[op]
-    launched, known = events > 0, costs.knows_bytes[op]
-    over_network, copies_to_host = costs.over_network[op], costs.copies_to_host[op]
-    bounded = launched & np.isfinite(costs.bound[op])
-    bound = np.where(bounded, costs.bound[op], 0.0)
-    is_small = (time < SMALL_KERNEL_NS * events) & (bound < SMALL_KERNEL_SHARE * time)
+    time = costs.time.astype(np.float64)
+    bounded = costs.launched & np.isfinite(costs.bound)
+    bound = np.where(bounded, costs.bound, 0.0)
+    is_small = (time < SMALL_KERNEL_NS * costs.gpu_events[costs.op].astype(np.int64)) & (
+        bound < SMALL_KERNEL_SHARE * time
+    )
     is_small |= bound < UNFILLED_SHARE * time
-    computes = costs.compute_bound[op] >= costs.bound[op]
-    moves = launched & known & ~over_network & ~copies_to_host & ~costs.partial[op]
+    computes = costs.compute_bound >= costs.bound
+    moves = costs.launched & costs.knows_bytes
+    moves &= ~costs.over_network & ~costs.copies_to_host & ~costs.partial
 
     def where(mask: Mask, values: Floats | Ints = time) -> Floats:
         return np.where(mask, values, 0.0)
 
     rows = Work(
-        vector=costs.vector[op].astype(np.float64),
-        bytes=where(~over_network, bytes_),
-        sent=where(over_network, bytes_),
-        unsized=(~known).astype(np.float64),
-        moved=where(moves, bytes_),
+        vector=costs.vector.astype(np.float64),
+        bytes=where(~costs.over_network, costs.bytes),
+        sent=where(costs.over_network, costs.bytes),
+        unsized=(~costs.knows_bytes).astype(np.float64),
+        moved=where(moves, costs.bytes),
         moving_time=where(moves),
         bound=bound,
         bounded_time=where(bounded),
-        bounded_flops=where(bounded, costs.compute_flops[op]),
-        bounded_bytes=where(bounded, bytes_),
+        bounded_flops=where(bounded, costs.compute_flops),
+        bounded_bytes=where(bounded, costs.bytes),
         compute=where(bounded & computes & ~is_small),
         memory=where(bounded & ~computes & ~is_small),
         latency=where(bounded & is_small),
-        network=where(launched & over_network),
-        transfer=where(launched & copies_to_host),
-        idle=np.zeros(len(op)),
+        network=where(costs.launched & costs.over_network),
+        transfer=where(costs.launched & costs.copies_to_host),
+        idle=np.zeros(len(time)),
     )
-    return OpWork(op, rows)
+    return OpWork(costs.op, rows)
 
 
 @dataclass(frozen=True)
@@ -113,17 +114,16 @@ class ModuleWork:
     modules: Work  # per module, with children
     own: Work  # per module, without
     scopes: Work  # per scope, with children
-    bound_per_pass: Floats  # [module, pass], ns, with children, as is …
-    bounded_time_per_pass: Floats
-    own_bound_per_pass: Floats
-    own_bounded_time_per_pass: Floats
-    own_time_per_pass: Floats  # GPU self time
-    idle_per_pass: Floats  # [module, pass], the GPU waits while the module's own code runs
+    bound_per_pass: PerPass  # a row per module, ns, with children, as is …
+    bounded_time_per_pass: PerPass
+    own_bound_per_pass: PerPass
+    own_bounded_time_per_pass: PerPass
+    own_time_per_pass: PerPass  # GPU self time
 
     def of_passes(self, passes: Mask) -> ModuleWork:
         """With the columns per pass of some passes only."""
         names = [field.name for field in fields(self) if field.name.endswith("_per_pass")]
-        return replace(self, **{name: getattr(self, name)[:, passes] for name in names})
+        return replace(self, **{name: getattr(self, name).of_passes(passes) for name in names})
 
 
 def work_of_modules(attribution: Attribution, ops: OpWork, gaps: Gaps, gpu_self_time: Ints) -> ModuleWork:
@@ -143,23 +143,17 @@ def work_of_modules(attribution: Attribution, ops: OpWork, gaps: Gaps, gpu_self_
     own = Work(**{**vars(own), "idle": idle - idle_within})
     summed = own.each(lambda column: sum_upwards(column, nesting.parent, nesting.depth))
     top = ~is_within_same(module, nesting.parent)
-    everywhere = np.ones(scopes, np.bool_)
-
-    def per_pass(values: Floats | Ints, where: Mask) -> Floats:
-        inside = where & (attribution.scope_pass != NOBODY)
-        cell = module[inside] * passes + attribution.scope_pass[inside]
-        return sum_by(cell, values[inside], count * passes).reshape(count, passes)
-
+    by_pass = over_cells(np.where(top, module, NOBODY), attribution.scope_pass, count, passes)
+    own_by_pass = over_cells(module, attribution.scope_pass, count, passes)
     return ModuleWork(
         modules=summed.each(lambda column: sum_by(module[top], column[top], count)),
         own=own.each(lambda column: sum_by(module, column, count)),
         scopes=summed,
-        bound_per_pass=per_pass(summed.bound, top),
-        bounded_time_per_pass=per_pass(summed.bounded_time, top),
-        own_bound_per_pass=per_pass(own.bound, everywhere),
-        own_bounded_time_per_pass=per_pass(own.bounded_time, everywhere),
-        own_time_per_pass=per_pass(gpu_self_time, everywhere),
-        idle_per_pass=per_pass(own.idle, everywhere),
+        bound_per_pass=by_pass(summed.bound),
+        bounded_time_per_pass=by_pass(summed.bounded_time),
+        own_bound_per_pass=own_by_pass(own.bound),
+        own_bounded_time_per_pass=own_by_pass(own.bounded_time),
+        own_time_per_pass=own_by_pass(gpu_self_time),
     )
 
 

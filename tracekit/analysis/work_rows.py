@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -11,8 +12,8 @@ import numpy as np
 from tracekit.analysis.busy import occupancy_by_group
 from tracekit.analysis.phases import Phases
 from tracekit.analysis.schema import KernelRow, Pass, RegionRow
-from tracekit.attribution import NOBODY, Attribution, is_within_same, sum_upwards
-from tracekit.trace import GPU_KINDS, Ints, Trace
+from tracekit.attribution import NOBODY, Attribution, is_within_same, numbered, pair_keys, sum_inside
+from tracekit.trace import GPU_KINDS, Trace
 
 # A pass that takes this many times the median one is named as an outlier, unless it computes more as well.
 OUTLIER_RATIO = 2.0
@@ -57,21 +58,32 @@ def pass_rows(
     limit = {
         key: OUTLIER_RATIO * statistics.median(walls) for key, walls in siblings.items() if len(walls) > 2
     }
+    columns = zip(
+        (passes.start - origin).tolist(),
+        wall.tolist(),
+        (passes.end - passes.start).tolist(),
+        kernels.tolist(),
+        gpu_time.tolist(),
+        gaps,
+        matrix_flops,
+        kind,
+        strict=True,
+    )
     return tuple(
         Pass(
             index=i,
-            start_us=int(passes.start[i] - origin) / 1000,
-            wall_us=int(wall[i]) / 1000,
-            cpu_time_us=int(passes.end[i] - passes.start[i]) / 1000,
-            kernels=int(kernels[i]),
-            gpu_time_us=float(gpu_time[i]) / 1000,
-            gpu_busy_us=gaps[i].busy / 1000,
-            gpu_idle_us=gaps[i].idle / 1000,
-            matrix_flops=matrix_flops[i],
-            outlier=bool(wall[i] > limit.get(kind[i], np.inf)),
+            start_us=start_ns / 1000,
+            wall_us=wall_ns / 1000,
+            cpu_time_us=cpu_ns / 1000,
+            kernels=launched,
+            gpu_time_us=gpu_ns / 1000,
+            gpu_busy_us=gap.busy / 1000,
+            gpu_idle_us=gap.idle / 1000,
+            matrix_flops=flops,
+            outlier=wall_ns > limit.get(own_kind, math.inf),
             phase=phases.of(i),
         )
-        for i in range(count)
+        for i, (start_ns, wall_ns, cpu_ns, launched, gpu_ns, gap, flops, own_kind) in enumerate(columns)
     )
 
 
@@ -84,30 +96,27 @@ def first_start(trace: Trace) -> int:
 def kernel_rows(trace: Trace) -> tuple[KernelRow, ...]:
     """One row per kernel name, and per kind of copy, by GPU time."""
     events = trace.gpu_events
-    key = events.name * len(GPU_KINDS) + events.kind
-    duration = events.end - events.start
-    rows = []
-    for keys, durations in _groups(key, duration):
-        name, kind = divmod(keys, len(GPU_KINDS))
-        total = int(durations.sum())
-        rows.append(
-            KernelRow(
-                name=trace.names[name],
-                kind=GPU_KINDS[kind],
-                calls=len(durations),
-                gpu_time_us=total / 1000,
-                mean_us=total / len(durations) / 1000,
-                min_us=int(durations.min()) / 1000,
-                max_us=int(durations.max()) / 1000,
-            )
+    distinct, number = numbered(pair_keys(events.name, events.kind, len(GPU_KINDS)))
+    calls = np.bincount(number, minlength=len(distinct))
+    by_row = np.argsort(number, kind="stable")
+    duration = (events.end - events.start)[by_row]
+    first = np.cumsum(calls) - calls
+    total, least, most = (of.reduceat(duration, first) for of in (np.add, np.minimum, np.maximum))
+    rows = [
+        KernelRow(
+            name=trace.names[code // len(GPU_KINDS)],
+            kind=GPU_KINDS[code % len(GPU_KINDS)],
+            calls=count,
+            gpu_time_us=time / 1000,
+            mean_us=time / count / 1000,
+            min_us=shortest / 1000,
+            max_us=longest / 1000,
         )
+        for code, count, time, shortest, longest in zip(
+            *(column.tolist() for column in (distinct, calls, total, least, most)), strict=True
+        )
+    ]
     return tuple(sorted(rows, key=lambda row: (-row.gpu_time_us, row.name)))
-
-
-def _groups(key: Ints, values: Ints) -> list[tuple[int, Ints]]:
-    order = np.argsort(key, kind="stable")
-    distinct, first = np.unique(key[order], return_index=True)
-    return list(zip(distinct.tolist(), np.split(values[order], first[1:]), strict=True)) if len(key) else []
 
 
 def region_rows(trace: Trace, attribution: Attribution) -> tuple[RegionRow, ...]:
@@ -116,7 +125,7 @@ def region_rows(trace: Trace, attribution: Attribution) -> tuple[RegionRow, ...]
     events = trace.gpu_events
     at = attribution.gpu_region != NOBODY
     own = np.bincount(attribution.gpu_region[at], (events.end - events.start)[at], len(regions))
-    gpu = sum_upwards(own.astype(np.int64), nesting.parent, nesting.depth)
+    gpu = sum_inside(own.astype(np.int64), nesting)
     outer = ~is_within_same(regions.name, nesting.parent)
     count = len(trace.names)
     calls = np.bincount(regions.name, minlength=count)

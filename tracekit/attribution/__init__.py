@@ -22,12 +22,18 @@ from tracekit.attribution.intervals import (
     Nesting,
     depths,
     has_ancestor,
+    has_inside,
+    holds_inside,
     innermost,
-    is_within,
     is_within_same,
+    moments,
     nearest,
     nest,
+    numbered,
+    own_time,
+    pair_keys,
     sum_by,
+    sum_inside,
     sum_upwards,
 )
 from tracekit.attribution.launches import launch_of_gpu_events
@@ -49,12 +55,18 @@ __all__ = [
     "depths",
     "find_blocks",
     "has_ancestor",
+    "has_inside",
+    "holds_inside",
     "innermost",
-    "is_within",
     "is_within_same",
+    "moments",
     "nearest",
     "nest",
+    "numbered",
+    "own_time",
+    "pair_keys",
     "sum_by",
+    "sum_inside",
     "sum_upwards",
 ]
 
@@ -123,26 +135,19 @@ def attribute(trace: Trace) -> Attribution:
     backward_parent, backward_depth = backward_parents(
         tree.nesting.parent, _of_op(op_backward_scope, NOBODY, scope_op)
     )
-    launches = trace.launches
     launched = np.flatnonzero(launch != NOBODY)
-    at = launch[launched]
+    calls = take(trace.launches, launch[launched])
 
-    def around_launch(nesting: Nesting) -> Ints:
+    def of_all(values: Any) -> Ints:
         result = np.full(len(launch), NOBODY, np.int32)
-        result[launched] = innermost(nesting, launches.thread[at], launches.start[at], launches.end[at])
+        result[launched] = values
         return result
 
-    gpu_op = around_launch(op_nesting)
-    gpu_scope = around_launch(tree.nesting)
-    is_backward = (gpu_scope == NOBODY) & (gpu_op != NOBODY)
-    gpu_backward_scope = np.full(len(launch), NOBODY, np.int32)
-    gpu_backward_scope[is_backward] = op_backward_scope[gpu_op[is_backward]]
-    gpu_pass = np.full(len(launch), NOBODY, np.int32)
-    gpu_pass[launched] = passes.containing(
-        Intervals(launches.name[at], launches.thread[at], launches.start[at], launches.end[at]),
-        gpu_scope[launched] != NOBODY,
-        _of_op(op_in_backward, False, gpu_op[launched]),
-    )
+    gpu_op = innermost(op_nesting, calls.thread, calls.start, calls.end)
+    gpu_scope = innermost(tree.nesting, calls.thread, calls.start, calls.end)
+    gpu_region = innermost(region_nesting, calls.thread, calls.start, calls.end)
+    differentiates = np.where(gpu_scope == NOBODY, _of_op(op_backward_scope, NOBODY, gpu_op), NOBODY)
+    gpu_pass = passes.containing(calls, gpu_scope != NOBODY, _of_op(op_in_backward, False, gpu_op))
     return Attribution(
         tree=tree,
         passes=passes,
@@ -160,11 +165,11 @@ def attribute(trace: Trace) -> Attribution:
         regions=regions,
         region_nesting=region_nesting,
         gpu_launch=launch,
-        gpu_op=gpu_op,
-        gpu_scope=gpu_scope,
-        gpu_backward_scope=gpu_backward_scope,
-        gpu_pass=gpu_pass,
-        gpu_region=around_launch(region_nesting),
+        gpu_op=of_all(gpu_op),
+        gpu_scope=of_all(gpu_scope),
+        gpu_backward_scope=of_all(differentiates),
+        gpu_pass=of_all(gpu_pass),
+        gpu_region=of_all(gpu_region),
     )
 
 

@@ -20,7 +20,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tracekit.attribution.intervals import NOBODY, Mask, Nesting, depths, has_ancestor, innermost
+from tracekit.attribution.intervals import (
+    NOBODY,
+    Mask,
+    Nesting,
+    depths,
+    ends_of,
+    has_ancestor,
+    innermost,
+    pair_keys,
+)
 from tracekit.attribution.lookup import last_no_later
 from tracekit.trace import NO_ID, Flows, Ints, Ops, Trace
 
@@ -40,7 +49,7 @@ def link_backward(trace: Trace, ops: Ops, nesting: Nesting) -> Ints:
     contradicted = numbered[start] & numbered[end] & (ops.sequence[start] != ops.sequence[end])
     start, end = start[~contradicted], end[~contradicted]
 
-    link = np.full(len(ops), NOBODY, np.int64)
+    link = np.full(len(ops), NOBODY, np.int32)
     forward = nesting.order[(numbered & ~is_backward)[nesting.order]]  # of equal starts, the inner one last
     backward = np.flatnonzero(is_backward)
     if len(forward) and len(backward):
@@ -66,7 +75,7 @@ def runs_in_backward(names: Sequence[str], ops: Ops, nesting: Nesting) -> Mask:
     """Whether each op runs an autograd node, or in one: as its backward, or as forward work run again."""
     is_engine = np.array([name.startswith(_ENGINE_PREFIX) for name in names], np.bool_)
     is_node = (ops.forward_thread > 0) | is_engine[ops.name]
-    return is_node | has_ancestor(is_node, nesting.parent)
+    return is_node | has_ancestor(is_node, nesting)
 
 
 def backward_scopes(names: Sequence[str], ops: Ops, link: Ints, nesting: Nesting, op_scope: Ints) -> Ints:
@@ -77,13 +86,11 @@ def backward_scopes(names: Sequence[str], ops: Ops, link: Ints, nesting: Nesting
     to what that one differentiates, and so does one of a checkpoint's own backward; but not what adds up
     the gradients of parameters there.
     """
-    count = len(link)
     in_scope = op_scope != NOBODY
     accumulates = np.array([name.endswith(_ACCUMULATES) for name in names], np.bool_)[ops.name]
     step = np.where(link != NOBODY, link, np.where(accumulates, NOBODY, nesting.parent))
-    leads_to = np.append(np.where(in_scope, np.arange(count), np.where(step == NOBODY, count, step)), count)
-    scope = np.where(in_scope, NOBODY, np.append(op_scope, NOBODY)[_ends_of(leads_to)[:count]])
-    return np.asarray(scope, np.int64)
+    leads_to = np.where(in_scope | (step == NOBODY), np.arange(len(link), dtype=np.int32), step)
+    return np.where(in_scope, NOBODY, op_scope[ends_of(leads_to)])
 
 
 def backward_parents(parent: Ints, around: Ints) -> tuple[Ints, Ints]:
@@ -99,15 +106,8 @@ def backward_parents(parent: Ints, around: Ints) -> tuple[Ints, Ints]:
 
 def inherited(values: Ints, parent: Ints) -> Ints:
     """Each scope's own value or, where it is `NOBODY`, that of the nearest scope above that has one."""
-    leads_to = np.where((values == NOBODY) & (parent != NOBODY), parent, np.arange(len(values)))
-    return np.asarray(values[_ends_of(leads_to)], np.int64)
-
-
-def _ends_of(leads_to: Ints) -> Ints:
-    """Where each chain of steps ends; what leads to itself is an end."""
-    while not np.array_equal(further := leads_to[leads_to], leads_to):
-        leads_to = further
-    return leads_to
+    itself = np.arange(len(values), dtype=np.int32)
+    return values[ends_of(np.where((values == NOBODY) & (parent != NOBODY), parent, itself))]
 
 
 def _ends_of_arrows(flows: Flows, ops: Ops, nesting: Nesting) -> tuple[Ints, Ints]:
@@ -147,16 +147,18 @@ def _forward_threads(
     backward ops have, of several the one that has fewest others; `NOBODY` where that does not decide.
     """
     threads = len(processes)
-    process = processes[ops.thread]
-    _, sequence = np.unique(ops.sequence, return_inverse=True)
-    node = process * (int(sequence.max(initial=0)) + 1) + sequence
-    nodes = int(node.max(initial=0)) + 1
-    _, creator = np.unique(ops.forward_thread, return_inverse=True)
-    creator = process * (int(creator.max(initial=0)) + 1) + creator
-    known_creators, creator_of_backward = np.unique(creator[backward], return_inverse=True)
+    of_forward, of_backward = np.split(
+        _by_process(processes, ops, ops.sequence, np.concatenate((forward, backward))), [len(forward)]
+    )
+    nodes = int(max(of_forward.max(), of_backward.max())) + 1
+    creator, creator_of_arrow = np.split(
+        _by_process(processes, ops, ops.forward_thread, np.concatenate((backward, arrow_end))),
+        [len(backward)],
+    )
+    known_creators, creator_of_backward = np.unique(creator, return_inverse=True)
 
-    wanted = np.unique(creator_of_backward * nodes + node[backward])
-    offered = np.unique(node[forward] * threads + ops.thread[forward])
+    wanted = np.unique(pair_keys(creator_of_backward, of_backward, nodes))
+    offered = np.unique(pair_keys(of_forward, ops.thread[forward], threads))
     first = np.searchsorted(offered // threads, wanted % nodes, side="left")
     count = np.searchsorted(offered // threads, wanted % nodes, side="right") - first
     by_count = np.argsort(count, kind="stable")  # a number that many threads have tells least
@@ -165,8 +167,8 @@ def _forward_threads(
     position = np.arange(len(vote)) - np.repeat(np.cumsum(count[kept]) - count[kept], count[kept])
     ballot = (wanted[vote] // nodes) * threads + offered[first[vote] + position] % threads
 
-    at = np.searchsorted(known_creators, creator[arrow_end])
-    told = _is_in(creator[arrow_end], at, known_creators)
+    at = np.searchsorted(known_creators, creator_of_arrow)
+    told = _is_in(creator_of_arrow, at, known_creators)
     arrow_ballot = at[told] * threads + ops.thread[arrow_start[told]]
 
     candidates, choice = np.unique(np.concatenate((ballot, arrow_ballot)), return_inverse=True)
@@ -186,6 +188,12 @@ def _forward_threads(
     best = np.flatnonzero(is_last & ~equals_previous) if len(order) else np.empty(0, np.int64)
     winner[creator_of_candidate[best]] = thread[best]
     return np.asarray(winner[creator_of_backward], np.int64)
+
+
+def _by_process(processes: Ints, ops: Ops, column: Ints, at: Ints) -> Ints:
+    """A number for each pair of process and value of a column that the ops `at` have."""
+    distinct, number = np.unique(column[at], return_inverse=True)
+    return pair_keys(processes[ops.thread[at]], number, len(distinct))
 
 
 def _is_in(values: Ints, at: Ints, known: Ints) -> Mask:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tracekit.attribution.intervals import NOBODY
+from tracekit.attribution.intervals import NOBODY, pair_keys
 from tracekit.attribution.lookup import last_no_later
 from tracekit.trace import Ints, Trace
 
@@ -18,7 +18,9 @@ def launch_of_gpu_events(trace: Trace) -> Ints:
     """For each GPU event the index of its launch in `trace.launches`, `NOBODY` where it has none."""
     launches, events = trace.launches, trace.gpu_events
     if not len(launches) or not len(events):
-        return np.full(len(events), NOBODY, np.int64)
+        return np.full(len(events), NOBODY, np.int32)
+    if (found := _only_match(launches.correlation, events.correlation)) is not None:
+        return found
     process = trace.processes[launches.thread]
     found = _match([launches.correlation], launches.start, [events.correlation], events.start)
     if len(np.unique(process)) > 1:
@@ -44,10 +46,25 @@ def _process_of_devices(
     count = np.searchsorted(correlation, event_correlation, side="right") - first
     event = np.repeat(np.arange(len(device)), count)
     position = np.arange(len(event)) - np.repeat(np.cumsum(count) - count, count)
-    votes = np.zeros((device.max(initial=0) + 1, process.max(initial=0) + 1), np.int64)
-    np.add.at(votes, (device[event], process[first[event] + position]), 1)
-    winner: Ints = votes.argmax(axis=1)
+    shape = int(device.max(initial=0)) + 1, int(process.max(initial=0)) + 1
+    ballot = pair_keys(device[event], process[first[event] + position], shape[1])
+    winner: Ints = np.bincount(ballot, minlength=shape[0] * shape[1]).reshape(shape).argmax(axis=1)
     return winner
+
+
+def _only_match(launch_correlation: Ints, event_correlation: Ints) -> Ints | None:
+    """The launch that has each event's correlation; None where some launches share one."""
+    order = np.argsort(launch_correlation, kind="stable").astype(np.int32)
+    order = order[np.searchsorted(launch_correlation[order], 0) :]
+    correlation = launch_correlation[order]
+    if (correlation[1:] == correlation[:-1]).any():
+        return None
+    place = np.searchsorted(correlation, event_correlation)
+    known = (place < len(correlation)) & (event_correlation >= 0)
+    known[known] = correlation[place[known]] == event_correlation[known]
+    found = np.full(len(event_correlation), NOBODY, np.int32)
+    found[known] = order[place[known]]
+    return found
 
 
 def _match(launch_keys: list[Ints], launch_start: Ints, event_keys: list[Ints], event_start: Ints) -> Ints:

@@ -23,6 +23,6 @@ def last_no_later(keys: Sequence[Ints], time: Ints, query_keys: Sequence[Ints], 
     same = candidate != NOBODY
     for column in columns:
         same &= column[candidate] == column[order]
-    result = np.full(len(order), NOBODY, np.int64)
+    result = np.full(len(order), NOBODY, np.int32)
     result[order] = np.where(same, candidate, NOBODY)
     return result[len(time) :]

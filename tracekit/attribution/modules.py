@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tracekit.attribution.intervals import NOBODY, Mask, Nesting, nest
+from tracekit.attribution.intervals import NOBODY, Mask, Nesting, nest, numbered, pair_keys
 from tracekit.attribution.ranges import is_module_range
 from tracekit.trace import FRAME_PREFIX, Intervals, Ints, Trace
 
@@ -60,7 +60,7 @@ def find_modules(trace: Trace) -> ModuleTree:
         return _from_scopes(trace, scopes, is_scope_op, ~is_scope_range)
     nothing = take(trace.annotations, is_scope_range)
     if len(trace.frames):
-        keys = trace.processes[trace.frames.thread] * len(trace.names) + trace.frames.name
+        keys = pair_keys(trace.processes[trace.frames.thread], trace.frames.name, len(trace.names))
 
         def describe_frame(key: int, parent: Module | None) -> Module:
             name = trace.names[key % len(trace.names)].removeprefix(FRAME_PREFIX)
@@ -87,9 +87,9 @@ def find_modules(trace: Trace) -> ModuleTree:
     )
 
 
-def take(intervals: Intervals, mask: Mask) -> Intervals:
-    """The intervals where `mask` is true."""
-    return Intervals(intervals.name[mask], intervals.thread[mask], intervals.start[mask], intervals.end[mask])
+def take(intervals: Intervals, at: Mask | Ints) -> Intervals:
+    """The intervals at some positions, or where a mask is true."""
+    return Intervals(intervals.name[at], intervals.thread[at], intervals.start[at], intervals.end[at])
 
 
 def join(first: Intervals, second: Intervals) -> Intervals:
@@ -160,12 +160,12 @@ def _tree(
 ) -> ModuleTree:
     """The tree of scopes that are calls of the modules `keys`; a module's place is that of its first call."""
     nesting = nest(scopes)
-    distinct, module = np.unique(keys, return_inverse=True)
-    order = np.lexsort((nesting.depth, scopes.start, module))
-    is_first = np.r_[True, module[order][1:] != module[order][:-1]] if len(order) else np.zeros(0, np.bool_)
-    first_call = order[is_first]
+    distinct, module = numbered(keys)
+    latest_first = np.lexsort((nesting.depth, scopes.start))[::-1]
+    first_call = np.empty(len(distinct), np.int64)
+    first_call[module[latest_first]] = latest_first  # of several calls the last one here is what stays
     by_time = np.lexsort((nesting.depth[first_call], scopes.start[first_call]))
-    rank = np.empty(len(distinct), np.int64)
+    rank = np.empty(len(distinct), np.int32)
     rank[by_time] = np.arange(len(distinct))
     module = rank[module]
     modules: list[Module] = []

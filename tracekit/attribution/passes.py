@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from tracekit.attribution.intervals import NOBODY, Mask, innermost, nest
-from tracekit.attribution.lookup import last_no_later
+from tracekit.attribution.intervals import NOBODY, Mask, Nesting, innermost, last_started, nest
 from tracekit.attribution.modules import ModuleTree, take
 from tracekit.trace import Intervals, Ints
 
@@ -28,6 +28,10 @@ class Passes:
     def __len__(self) -> int:
         return len(self.scopes)
 
+    @cached_property
+    def _nesting(self) -> Nesting:
+        return nest(self.scopes)
+
     def containing(self, intervals: Intervals, in_module: Mask, in_backward: Mask) -> Ints:
         """The pass of each interval, `NOBODY` outside all.
 
@@ -35,16 +39,16 @@ class Passes:
         """
         thread, start = intervals.thread, intervals.start
         if not len(self):
-            return np.full(len(start), NOBODY, np.int64)
+            return np.full(len(start), NOBODY, np.int32)
         scopes = self.scopes
-        around = innermost(nest(scopes), thread, start, intervals.end)
-        latest = np.searchsorted(scopes.start, start, side="right") - 1
+        around = innermost(self._nesting, thread, start, intervals.end)
+        latest = np.searchsorted(scopes.start, start, side="right").astype(np.int32) - np.int32(1)
         same_process = self.process_of_thread[thread] == self.process_of_thread[scopes.thread[0]]
         runs = (latest != NOBODY) & (start <= scopes.end[latest]) & same_process
         while_running = np.where(runs, latest, NOBODY)
         if self.explicit:
             return np.where(around != NOBODY, around, while_running)
-        before = last_no_later((scopes.thread,), scopes.start, (thread,), start)
+        before = last_started(self._nesting, thread, start)
         on_own_thread = np.where(around != NOBODY, around, np.where(in_backward, NOBODY, before))
         found = np.where(before != NOBODY, on_own_thread, while_running)
         return np.where(in_module, found, NOBODY)

@@ -8,6 +8,8 @@ Needs msgspec only: a program that wants the numbers pays for neither pandas nor
 from __future__ import annotations
 
 import math
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +24,28 @@ SCHEMA_PATH = Path(__file__).with_name("report.schema.json")
 
 def render_json(report: Report) -> bytes:
     """`report` as UTF-8 JSON, a row of a table per line; texts are English, the unknown is null."""
-    entries = [f"  {_encode(key)}: {_entry(value)}" for key, value in plain(report).items()]
-    return ("{\n" + ",\n".join(entries) + "\n}\n").encode()
+    fields = zip(report.__struct_fields__, report.__struct_encode_fields__, strict=True)
+    entries = [b"  %b: %b" % (_encode(key), _entry(getattr(report, name))) for name, key in fields]
+    return b"{\n" + b",\n".join(entries) + b"\n}\n"
 
 
-def _entry(value: Any) -> str:
-    if not isinstance(value, list) or not value:
+def _entry(value: Any) -> bytes:
+    if not isinstance(value, list | tuple) or not value:
         return _encode(value)
-    return "[\n" + ",\n".join(f"    {_encode(row)}" for row in value) + "\n  ]"
+    return b"[\n" + b",\n".join([b"    " + _encode(row) for row in value]) + b"\n  ]"
 
 
-def _encode(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
+def _encode(value: Any) -> bytes:
+    """As JSON, without a copy of dicts and lists where a row holds nothing but what msgspec writes so too."""
+    if isinstance(value, msgspec.Struct) and not _holds_messages(type(value)):
+        with suppress(UnicodeEncodeError):  # a lone surrogate
+            return msgspec.json.encode(value)
+    return msgspec.json.encode(plain(value))
+
+
+@cache
+def _holds_messages(kind: type) -> bool:
+    return "Message" in msgspec.json.schema_components((kind,))[1]
 
 
 def plain(value: Any) -> Any:

@@ -15,10 +15,10 @@ import numpy as np
 from tracekit.analysis.findings.evidence import Evidence
 from tracekit.analysis.findings.figures import ms, number, percent
 from tracekit.analysis.findings.operands import short_name, tensors_of
-from tracekit.analysis.op_costs import TF32_KERNEL, gpu_events_named
+from tracekit.analysis.op_costs import TF32_KERNEL, gpu_events_named, launched_any
 from tracekit.analysis.places import is_expert
 from tracekit.analysis.schema import Finding
-from tracekit.attribution import NOBODY, Mask, sum_upwards
+from tracekit.attribution import NOBODY, Mask
 from tracekit.costs.registry import DTYPE_BYTES
 from tracekit.hardware import dtype_key
 from tracekit.messages import N_
@@ -100,12 +100,14 @@ class Gemms:
     def op(self) -> Ints:
         costs, ops = self.evidence.costs, self.evidence.attribution.ops
         is_gemm = np.array([one is not None for one in self.by_signature], np.bool_)
-        at = (
-            np.flatnonzero(is_gemm[ops.signature] & costs.launched & self.evidence.op_in_pass)
-            if len(ops)
-            else np.zeros(0, np.int64)
-        )
+        at = costs.op[costs.launched]
+        at = at[is_gemm[ops.signature[at]] & self.evidence.op_in_pass[at]]
         return np.asarray(at[np.lexsort((ops.start[at], ops.thread[at]))], np.int64)
+
+    @cached_property
+    def row(self) -> Ints:
+        """Of each among the ops that have costs."""
+        return np.searchsorted(self.evidence.costs.op, self.op)
 
     @cached_property
     def gemm(self) -> Sequence[Gemm]:
@@ -118,12 +120,8 @@ class Gemms:
 
     def launched_kernel(self, pattern: re.Pattern[str]) -> Mask:
         """Whether one of a product's kernels has a name in which `pattern` is found."""
-        attribution, trace = self.evidence.attribution, self.evidence.trace
-        known = attribution.gpu_op != NOBODY
-        named = gpu_events_named(pattern, trace)[known]
-        events = np.bincount(attribution.gpu_op[known], named, len(attribution.ops)).astype(np.int64)
-        nesting = attribution.op_nesting
-        return np.asarray(sum_upwards(events, nesting.parent, nesting.depth)[self.op] > 0, np.bool_)
+        named = gpu_events_named(pattern, self.evidence.trace)
+        return np.asarray(launched_any(named, self.evidence.attribution)[self.op], np.bool_)
 
     @cached_property
     def scope(self) -> Ints:
@@ -150,7 +148,7 @@ def fp32_gemms(evidence: Evidence, gemms: Gemms) -> Iterator[Finding]:
     if not time or not whole or evidence.per_pass_us(time) < LEAST_TIME_SHARE * whole:
         return
     bandwidth = evidence.device.bandwidth_gbs if evidence.device else None
-    traffic = np.where(evidence.costs.knows_bytes, evidence.costs.bytes, 0)[gemms.op[at]]
+    traffic = evidence.costs.bytes[gemms.row[at]]
     flops = np.array([gemms.gemm[i].flops for i in at.tolist()], np.float64)
     bound = np.maximum(flops / (rounded * 1e3), traffic / bandwidth if bandwidth else 0.0)
     gain = np.minimum(gemms.time[at] * (1 - full / rounded), gemms.time[at] - bound)
@@ -271,7 +269,7 @@ def tiny_gemms(evidence: Evidence, gemms: Gemms) -> Iterator[Finding]:
     position_in_work = np.full(len(evidence.attribution.ops), NOBODY, np.int64)
     own = evidence.work.op != NOBODY
     position_in_work[evidence.work.op[own]] = np.flatnonzero(own)
-    bound = evidence.costs.bound[gemms.op]
+    bound = evidence.costs.bound[gemms.row]
     small = (gemms.time < TINY_NS) & (bound < TINY_BOUND_SHARE * gemms.time)
     by_family: dict[tuple[int, str], list[list[int]]] = defaultdict(list)
     of_experts = _of_experts(evidence, gemms, small)
