@@ -70,3 +70,56 @@ def test_missing_comma_behind_an_event_that_holds_what_looks_like_one(tmp_path: 
     assert [warning.values["count"] for warning in trace.warnings if "commas" in str(warning)] == [1]
     text = b"".join(with_events(path, trace.layout, open_source(path).pieces(), []))
     assert json.loads(text) == events
+
+
+NESTED = {**SOUND.events[0], "args": {"Input Dims": [[0], [{"ph": "X"}, {"ph": "Y"}, 4]]}}
+
+
+@pytest.mark.parametrize("behind", range(5))
+def test_event_that_holds_what_looks_like_events(tmp_path: Path, behind: int) -> None:
+    """Whether it was read depended on how many events stood in its chunk, broken ones among them."""
+    path = tmp_path / "t.json"
+    texts = [json.dumps(NESTED).encode(), b'{"ph": "X}', *SOUND.texts[1 : 1 + behind]]
+    path.write_bytes(b"[" + b", ".join(texts) + b"]")
+    trace = read(path)
+    assert (trace.event_count, trace.skipped_count) == (1 + behind, 1)
+    assert rows(trace) == rows_of([NESTED, *SOUND.events[1 : 1 + behind]])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"traceEvents": [%s,"]},',  # the last comma was forgotten, and stood in the copy
+        b'[%s"],',
+        b'{"traceEvents": [%s],, "a": 1}',
+        b'{"traceEvents": [%s] "a": 1}',
+        b'{"traceEvents": [%s]}\0,',
+    ],
+)
+def test_copy_of_what_ends_with_commas_of_its_own(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "t.json"
+    path.write_bytes(text % SOUND.texts[0])
+    trace = read(path)
+    assert trace.warnings
+    copy = json.loads(b"".join(with_events(path, trace.layout, open_source(path).pieces(), [])))
+    events = copy["traceEvents"] if isinstance(copy, dict) else copy
+    assert events[0] == SOUND.events[0]
+
+
+def test_surplus_comma_that_is_a_chunk_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody said so, and it stood in the copy."""
+    monkeypatch.setattr(f"{CUT}.CHUNK_BYTES", 40)
+    monkeypatch.setattr("tracekit.trace.source.PIECE_BYTES", 10)
+    path = tmp_path / "t.json"
+    path.write_bytes(b"[, " + SOUND.texts[0] + b"]")
+    for processes in (1, 2):
+        trace = read(path, processes=processes)
+        assert (trace.event_count, trace.skipped_count) == (1, 0)
+        assert any("commas" in str(warning) for warning in trace.warnings)
+    assert copied_list(path)[-1] == SOUND.events[0]
+
+
+def copied_list(path: Path) -> list[dict[str, object]]:
+    text = b"".join(with_events(path, read(path).layout, open_source(path).pieces(), []))
+    events: list[dict[str, object]] = json.loads(text)
+    return events

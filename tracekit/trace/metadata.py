@@ -102,13 +102,14 @@ def read_behind(tail: bytes, is_list: bool) -> Behind:
     if is_list:
         return _with_extra(Behind(), tail)
     text = b"{" + tail.lstrip(_BETWEEN)
+    commas = tail[: len(tail) + 1 - len(text)].count(b",")
     if (metadata := decode_object(text)) is not None:
-        return _of(metadata)
+        return _of(metadata, mended=commas != bool(metadata))
     end = scan_value(text, 0)
     if end is not None:
         document, extra = text[:end], text[end:]
         if (metadata := decode_object(document)) is not None:
-            return _with_extra(_of(metadata), extra)
+            return _with_extra(_of(metadata, mended=commas != bool(metadata)), extra)
         if (metadata := decode_mended(document)) is not None:
             return _with_extra(_of(metadata, mended=True), extra)
     if (metadata := decode_mended(text)) is not None:  # a string ended elsewhere than it seemed

@@ -26,7 +26,7 @@ _KEY = rb'"[^"\\]*(?:\\.[^"\\]*)*"\s*:'
 # What would belong to an event, if it had not ended before.
 _PART = re.compile(rb"\s*(?:[\]}]|,\s*" + _KEY + rb")")
 # What follows the list of events: the end of the document, other metadata, or another document.
-_CLOSING = re.compile(rb"[\s,]*(\])\s*(?:\}|,\s*" + _KEY + rb"|\[|\{)")
+_CLOSING = re.compile(rb"[\s,]*(\])\s*(?:\}|,?\s*" + _KEY + rb"|\[|\{)")
 _BRACKET = re.compile(rb"(\])\s*(?=[,}]|$)")
 _MOST_BRACKETS = 64
 _MOST_SPANS = 16  # of one event, that is, objects in it that look like events
