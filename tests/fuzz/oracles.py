@@ -67,6 +67,8 @@ def check(data: bytes, folder: Path) -> str:
     path = folder / "input.json"
     path.write_bytes(data)
     text = plain.unpacked(data) if plain.form_of(data) in readable_forms() else None
+    if text is not None and plain.form_of(text) != "plain":
+        text = None  # packed twice
     trace = _read(path)
     _check_against_json(trace, text)
     _check_copy(trace, path)

@@ -15,8 +15,8 @@ from tests.fuzz.oracles import check, memory_folder
 from tests.fuzz.seeds import seeds
 
 ROOT = Path(__file__).parents[2]
-READER_RUNS = 600
-EVENTS_EXAMPLES = 150
+READER_RUNS = 300
+EVENTS_EXAMPLES = 120
 
 needs_atheris = pytest.mark.skipif(
     find_spec("atheris") is None, reason="atheris is not installed: there is none for this Python or system"
