@@ -118,7 +118,7 @@ def test_quiet(trace: Path, option: str) -> None:
 def test_quiet_has_no_progress_bar(trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tracekit import cli
 
-    monkeypatch.setattr(cli, "_progress", lambda trace: pytest.fail("a progress bar was asked for"))
+    monkeypatch.setattr(cli, "shown_work", lambda lang: pytest.fail("a progress bar was asked for"))
     assert cli.main(["analyze", str(trace), "--format", "json", "-o", str(trace.parent / "out"), "-q"]) == 0
 
 

@@ -8,6 +8,7 @@ Needs msgspec only: a program that wants the numbers pays for neither pandas nor
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,28 @@ SCHEMA_PATH = Path(__file__).with_name("report.schema.json")
 
 def render_json(report: Report) -> bytes:
     """`report` as UTF-8 JSON, a row of a table per line; texts are English, the unknown is null."""
-    entries = [f"  {_encode(key)}: {_entry(value)}" for key, value in plain(report).items()]
-    return ("{\n" + ",\n".join(entries) + "\n}\n").encode()
+    return b"".join(json_pieces(report))
 
 
-def _entry(value: Any) -> str:
-    if not isinstance(value, list) or not value:
-        return _encode(value)
-    return "[\n" + ",\n".join(f"    {_encode(row)}" for row in value) + "\n  ]"
+def json_pieces(report: Report) -> Iterator[bytes]:
+    """`render_json` in pieces: a report may be of a million rows."""
+    before = "{\n"
+    for name, key in zip(report.__struct_fields__, report.__struct_encode_fields__, strict=True):
+        yield f"{before}  {_encode(key)}: ".encode()
+        yield from _entry(getattr(report, name))
+        before = ",\n"
+    yield b"\n}\n"
+
+
+def _entry(value: Any) -> Iterator[bytes]:
+    if not isinstance(value, list | tuple) or not value:
+        yield _encode(plain(value)).encode()
+        return
+    before = "[\n"
+    for row in value:
+        yield f"{before}    {_encode(plain(row))}".encode()
+        before = ",\n"
+    yield b"\n  ]"
 
 
 def _encode(value: Any) -> str:
