@@ -72,11 +72,21 @@ def _ended_by(error: BaseException, signals: Sequence[int]) -> int:
 class _Commands(click.Group):
     """Commands of which an interruption ends without the empty line that click would print."""
 
+    def make_context(self, *arguments: Any, **settings: Any) -> click.Context:
+        with _aborted():
+            return super().make_context(*arguments, **settings)
+
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with _aborted():
             return super().invoke(ctx)
-        except KeyboardInterrupt as error:
-            raise click.Abort from error
+
+
+@contextmanager
+def _aborted() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise click.Abort from error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
