@@ -100,11 +100,18 @@ def shown_work(lang: str) -> Iterator[Work]:
     work = Work(lang)
     timer = threading.Timer(SILENT_SECONDS, work.show)
     timer.daemon = True
-    try:
-        if sys.stderr is not None and sys.stderr.isatty():
-            timer.start()
-        yield work
-    finally:
+
+    def end() -> None:
         with undisturbed():
             timer.cancel()
             work.end()
+
+    try:
+        try:
+            if sys.stderr is not None and sys.stderr.isatty():
+                timer.start()
+            yield work
+        finally:
+            end()
+    finally:
+        end()  # once more, for an interruption in the moment before

@@ -33,25 +33,33 @@ def workspace(target: Path, settle: Callable[[Path], None] | None = None) -> Ite
     of `target` are made, and go again if nothing comes of it. Raises `OSError`.
     """
     made: list[Path] = []
-    space: Path | None = None
-    lock: int | None = None
-    try:
+    locks: dict[Path, int | None] = {}
+
+    def tidy() -> None:
         with undisturbed():
-            _make_parents(target.parent, made)
-        _remove_abandoned(target, settle)
-        with undisturbed():
-            space, lock = _locked_directory(target)
-        yield space
-        made.clear()
-    finally:
-        with undisturbed():
-            if space is not None:
+            while locks:
+                space, lock = locks.popitem()
                 shutil.rmtree(space, ignore_errors=True)
-            if lock is not None:
-                os.close(lock)
-            for parent in reversed(made):
+                if lock is not None:
+                    os.close(lock)
+            while made:
                 with suppress(OSError):
-                    parent.rmdir()
+                    made.pop().rmdir()
+
+    try:
+        try:
+            with undisturbed():
+                _make_parents(target.parent, made)
+            _remove_abandoned(target, settle)
+            with undisturbed():
+                space, lock = _locked_directory(target)
+                locks[space] = lock
+            yield space
+            made.clear()
+        finally:
+            tidy()
+    finally:
+        tidy()  # once more, for an interruption in the moment before
 
 
 def _make_parents(directory: Path, made: list[Path]) -> None:

@@ -35,7 +35,8 @@ def payload(report: Report, locales: Mapping[str, Locale], lang: str) -> dict[st
     """
     position = {row.path: i for i, row in enumerate(report.modules)}
     phases = side_by_side(report)
-    shorts, kernels = view.kernel_names(report), report.kernels[: view.TABLE_ROWS]
+    shorts = view.kernel_names(report)
+    kernels, blocks = report.kernels[: view.TABLE_ROWS], report.blocks[: view.TABLE_ROWS]
     return {
         "lang": lang,
         "messages": {name: page_messages(name) for name in locales},
@@ -69,10 +70,10 @@ def payload(report: Report, locales: Mapping[str, Locale], lang: str) -> dict[st
         "modules": _modules(report, position),
         "types": columns(report.types[: view.TABLE_ROWS]),
         "blocks": {
-            **columns(report.blocks),
-            "module": [position.get(row.path) for row in report.blocks],
-            "parts": [_cleaned(plain(row.parts)) for row in report.blocks],
-            "phases": [_cleaned(plain(row.phases)) for row in report.blocks],
+            **columns(blocks),
+            "module": [position.get(row.path) for row in blocks],
+            "parts": [_cleaned(plain(row.parts)) for row in blocks],
+            "phases": [_cleaned(plain(row.phases)) for row in blocks],
         },
         "kernels": {
             **columns(kernels),

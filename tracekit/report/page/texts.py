@@ -76,14 +76,10 @@ def texts_of(report: Report, locale: Locale, top: int) -> PageTexts:
 
 
 def _left_out(report: Report, locale: Locale) -> dict[str, str]:
-    """How many rows the tables lack that are drawn by scripts."""
-    rest = {name: len(getattr(report, name)) - view.TABLE_ROWS for name in ("kernels", "ops")}
+    """How many rows the views lack that are drawn by scripts."""
+    rest = {name: len(getattr(report, name)) - view.TABLE_ROWS for name in ("kernels", "ops", "blocks")}
     return {
-        name: locale.ngettext(
-            "Those with most time; {n} more is in report.json.",
-            "Those with most time; {n} more are in report.json.",
-            n,
-        )
+        name: locale.ngettext("{n} more is in report.json.", "{n} more are in report.json.", n)
         for name, n in rest.items()
         if n > 0
     }
