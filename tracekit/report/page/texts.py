@@ -18,6 +18,7 @@ from tracekit.report.escape import clean, elide
 from tracekit.report.i18n import DASH, Locale
 from tracekit.report.phase_view import PassFigures, each, pass_figures, plain_name
 
+FACT = 200  # characters
 SENTENCE = 2000  # names in it may be of any length
 
 
@@ -91,7 +92,7 @@ def _subtitle(report: Report, locale: Locale) -> str:
     facts = [device, clean(model.mode or ""), clean(model.dtype or "")]
     if model.batch_size and model.sequence_length:
         facts.append(f"{locale.count(model.batch_size)} × {locale.count(model.sequence_length)}")
-    return " · ".join(fact for fact in facts if fact)
+    return " · ".join(elide(fact, FACT) for fact in facts if fact)
 
 
 def _tiles(report: Report, locale: Locale) -> Iterator[Tile]:
