@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.builder import TraceBuilder
-from tracekit.cli import _progress, default_directory, default_language, main
+from tracekit.cli import default_directory, default_language, main
 
 SAMPLES = Path(__file__).parents[1] / "sample_traces"
 
@@ -261,17 +261,3 @@ def test_top_limits_the_list_of_modules(tmp_path: Path) -> None:
     assert [line for line in listed.splitlines() if line.startswith("- ")] == [
         "- 0.010 ms — `Net_0.Linear_0` (Linear)"
     ]
-
-
-def test_long_reading_shows_progress_on_a_terminal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    trace = sound_trace(tmp_path / "t.json")
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    seconds = iter(range(0, 100, 2))
-    monkeypatch.setattr("tracekit.cli.time.monotonic", lambda: next(seconds))
-    monkeypatch.setenv("TTY_COMPATIBLE", "1")
-    with _progress(trace) as advance:
-        assert advance is not None
-        advance(trace.stat().st_size)
-    assert "t.json" in capsys.readouterr().err

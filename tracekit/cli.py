@@ -4,57 +4,92 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from tracekit import __version__
+from tracekit.interruption import ignore_interruptions, interruptible
 from tracekit.messages import N_, UserError
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
+from tracekit.progress import Work, shown_work
 
 USER_ERROR = 2
-INTERRUPTED = 130
+BY_SIGNAL = 128  # and its number, as shells have it
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command and returns its exit code; what a user can mend is one line on stderr and 2."""
-    try:
-        result = commands.main(args=argv, prog_name="tracekit", standalone_mode=False)
-        return result if isinstance(result, int) else 0
-    except UserError as error:
+    """Runs a command and returns its exit code; what a user can mend is one line on stderr and 2.
+
+    Without `argv` it is the program itself, which listens to no signal any more when it is done.
+    """
+
+    def finish() -> None:
+        if argv is None:
+            ignore_interruptions()
+
+    with interruptible() as signals:
+        try:
+            result = commands.main(args=argv, prog_name="tracekit", standalone_mode=False)
+            finish()
+            return result if isinstance(result, int) else 0
+        except BaseException as error:
+            finish()
+            return _ended_by(error, signals)
+
+
+def _ended_by(error: BaseException, signals: Sequence[int]) -> int:
+    """The exit code for what ended a command, of which one line on stderr tells."""
+    # Whatever a library has made of an interruption, it is one.
+    if signals or isinstance(error, KeyboardInterrupt | click.Abort):
+        _fail("interrupted; nothing is left half-written")
+        return BY_SIGNAL + (signals[0] if signals else signal.SIGINT)
+    if isinstance(error, UserError):
         return _fail(str(error))
-    except click.exceptions.NoArgsIsHelpError as error:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message())
         return USER_ERROR
-    except click.ClickException as error:
+    if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "tracekit"
         return _fail(f"{error.format_message()} (see {path} --help)")
-    except (KeyboardInterrupt, click.Abort):
-        _fail("interrupted; nothing was written")
-        return INTERRUPTED
-    except MemoryError:
+    if isinstance(error, MemoryError):
         return _fail("out of memory: the trace does not fit on this machine")
-    except BrokenPipeError:
+    if isinstance(error, BrokenPipeError):
         sys.stderr.close()
         return 0
-    except Exception as error:
-        if os.environ.get("TRACEKIT_DEBUG"):
-            raise
-        return _fail(
-            f"internal error, please report it ({type(error).__name__}: {error}); "
-            "TRACEKIT_DEBUG=1 shows where"
-        )
+    if os.environ.get("TRACEKIT_DEBUG") or not isinstance(error, Exception):
+        raise error
+    return _fail(
+        f"internal error, please report it ({type(error).__name__}: {error}); TRACEKIT_DEBUG=1 shows where"
+    )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """Commands of which an interruption ends without the empty line that click would print."""
+
+    def make_context(self, *arguments: Any, **settings: Any) -> click.Context:
+        with _aborted():
+            return super().make_context(*arguments, **settings)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _aborted():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _aborted() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise click.Abort from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tracekit")
 def commands() -> None:
     """Where a PyTorch model spends its time on a GPU, module by module."""
@@ -98,16 +133,24 @@ def analyze(
     lang = lang or default_language(os.environ)
     _check_figures(peak_tflops, bandwidth)
     report.check_formats(chosen)
-    with nullcontext() if quiet else _progress(trace) as progress:
+    with _work(lang, quiet) as work:
+        work.begin(N_("reading {name}", name=trace.name), _size(trace), then=N_("analysing"))
         data = analysis.analyze(
             trace,
             gpu=gpu,
             peak_tflops=peak_tflops,
             bandwidth_gbs=bandwidth,
             costs_file=costs,
-            progress=progress,
+            progress=work.advance,
         )
-    directory = report.save(data, output or default_directory(trace), chosen, lang, top)
+        directory = report.save(
+            data,
+            output or default_directory(trace),
+            chosen,
+            lang,
+            top,
+            starting=lambda name: work.begin(N_("writing {name}", name=name)),
+        )
     if quiet or sys.stdout is None:  # closed by whoever started us
         return
     from tracekit.report.terminal import print_summary
@@ -161,16 +204,18 @@ def annotate(
     locale = Locale(lang or default_language(os.environ))
     _check_figures(peak_tflops, bandwidth)
     check_output(trace, output)
-    with _progress(trace, readings=2) as progress:
+    with _work(locale.lang, quiet) as work:
+        work.begin(N_("reading {name}", name=trace.name), _size(trace), then=N_("analysing"))
         report, lanes = analyze_lanes(
             trace,
             gpu=gpu,
             peak_tflops=peak_tflops,
             bandwidth_gbs=bandwidth,
             costs_file=costs,
-            progress=progress,
+            progress=work.advance,
         )
-        done = write(report, lanes, output, locale.lang, progress)
+        work.begin(N_("writing {name}", name=output.name), _size(trace))
+        done = write(report, lanes, output, locale.lang, work.advance)
     for warning in done.warnings:
         click.echo(f"tracekit: {locale.message(warning)}", err=True)
     if quiet:
@@ -227,33 +272,15 @@ def _check_figures(*figures: float | None) -> None:
 
 
 @contextmanager
-def _progress(trace: Path, readings: int = 1) -> Iterator[Callable[[int], None] | None]:
-    """On a terminal, a bar by bytes read (so many times), once reading has taken a second."""
-    if not sys.stderr.isatty() or not trace.is_file():
-        yield None
-        return
-    began = time.monotonic()
-    bar: list[Progress] = []
-    done = 0
+def _work(lang: str, quiet: bool) -> Iterator[Work]:
+    """What goes on, shown on a terminal unless nothing is to be said."""
+    with nullcontext(Work(lang)) if quiet else shown_work(lang) as work:
+        yield work
 
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        if not bar and time.monotonic() - began > 1:
-            from rich.console import Console
-            from rich.progress import Progress
 
-            bar.append(Progress(console=Console(stderr=True), transient=True))
-            bar[0].add_task(trace.name, total=readings * trace.stat().st_size)
-            bar[0].start()
-        if bar:
-            bar[0].update(bar[0].task_ids[0], completed=done)
-
-    try:
-        yield advance
-    finally:
-        for one in bar:
-            one.stop()
+def _size(trace: Path) -> int | None:
+    """Bytes to read; unknown of a pipe."""
+    return trace.stat().st_size if trace.is_file() else None
 
 
 def _fail(message: str) -> int:

@@ -123,12 +123,12 @@ def test_interrupted_at_a_rename_leaves_the_old_report(tmp_path, monkeypatch, er
 
 
 def test_interrupted_while_writing_leaves_nothing(tmp_path, monkeypatch):
-    def failing(*arguments):
+    def failing(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pathlib.Path.write_bytes", failing)
+    monkeypatch.setattr("pathlib.Path.write_text", failing)
     with pytest.raises(KeyboardInterrupt):
-        renderers.save(build.hybrid(), tmp_path / "out", ["json"])
+        renderers.save(build.hybrid(), tmp_path / "new" / "parents" / "out", ["json"])
     assert names(tmp_path) == set()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from isal import isal_zlib
 
 from tracekit.messages import N_, UserError
+from tracekit.report.stage import workspace
 
 _LEVEL = 2  # of 0 to 3: the last one takes a third longer and wins two per cent
 _PIECE_BYTES = 1 << 20
@@ -23,18 +23,12 @@ def replace_file(path: Path, pieces: Iterable[bytes]) -> None:
     """
     target = Path(os.path.realpath(path))
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        stage = Path(name)
-        try:
-            with open(handle, "wb") as file:
-                for piece in _compressed(pieces) if target.suffix == ".gz" else _gathered(pieces):
-                    file.write(piece)
+        with workspace(target) as space:
+            stage = space / "copy"
+            with stage.open("wb") as file:
+                file.writelines(_compressed(pieces) if target.suffix == ".gz" else _gathered(pieces))
             stage.chmod(mode_of(target, 0o666))
             os.replace(stage, target)
-        except BaseException:
-            stage.unlink(missing_ok=True)
-            raise
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(N_("{path}: cannot be written ({reason})", path=str(path), reason=reason)) from None

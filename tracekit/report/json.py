@@ -8,6 +8,7 @@ Needs msgspec only: a program that wants the numbers pays for neither pandas nor
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -24,15 +25,28 @@ SCHEMA_PATH = Path(__file__).with_name("report.schema.json")
 
 def render_json(report: Report) -> bytes:
     """`report` as UTF-8 JSON, a row of a table per line; texts are English, the unknown is null."""
-    fields = zip(report.__struct_fields__, report.__struct_encode_fields__, strict=True)
-    entries = [b"  %b: %b" % (_encode(key), _entry(getattr(report, name))) for name, key in fields]
-    return b"{\n" + b",\n".join(entries) + b"\n}\n"
+    return b"".join(json_pieces(report))
 
 
-def _entry(value: Any) -> bytes:
+def json_pieces(report: Report) -> Iterator[bytes]:
+    """`render_json` in pieces: a report may be of a million rows."""
+    before = b"{\n"
+    for name, key in zip(report.__struct_fields__, report.__struct_encode_fields__, strict=True):
+        yield b"%b  %b: " % (before, _encode(key))
+        yield from _entry(getattr(report, name))
+        before = b",\n"
+    yield b"\n}\n"
+
+
+def _entry(value: Any) -> Iterator[bytes]:
     if not isinstance(value, list | tuple) or not value:
-        return _encode(value)
-    return b"[\n" + b",\n".join([b"    " + _encode(row) for row in value]) + b"\n  ]"
+        yield _encode(value)
+        return
+    before = b"[\n"
+    for row in value:
+        yield b"%b    %b" % (before, _encode(row))
+        before = b",\n"
+    yield b"\n  ]"
 
 
 def _encode(value: Any) -> bytes:

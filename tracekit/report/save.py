@@ -1,6 +1,6 @@
 """Writes a report directory: whole or not at all, and without losing a file that is not ours.
 
-The files are made in a new directory beside the target, which is then renamed into place. `MARKER` in it
+The files are made in a directory beside the target, which is then renamed into place. `MARKER` in it
 lists what tracekit wrote; whatever else a user put there is carried into the next report.
 """
 
@@ -9,21 +9,22 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import shutil
-import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
 from tracekit.analysis.schema import Report
+from tracekit.interruption import undisturbed
 from tracekit.messages import N_, UserError
 from tracekit.report.files import mode_of
+from tracekit.report.stage import workspace
 
 DEFAULT_FORMATS = ("md", "png", "html", "json", "csv")
 FORMATS = (*DEFAULT_FORMATS, "svg", "parquet", "xlsx")
 MARKER = ".tracekit-report"
 TOP = 20
+NEW, OLD = "new", "old"  # in the directory where a report is made ready
 
 
 def check_formats(formats: Iterable[str]) -> None:
@@ -50,19 +51,21 @@ def save(
     formats: Sequence[str] = DEFAULT_FORMATS,
     lang: str = "en",
     top: int = TOP,
+    starting: Callable[[str], None] | None = None,
 ) -> Path:
     """Writes `report` to `directory` in `formats` and returns the directory.
 
     The `top` slowest modules are listed. A directory that holds an older report is replaced; files in it that
-    are not ours stay. Raises `UserError` for an unknown format or language, and for a path that is something
-    else or cannot be written.
+    are not ours stay. `starting` is told what is written next: "report.html", "*.csv". Raises `UserError` for
+    an unknown format or language, and for a path that is something else or cannot be written.
     """
     check_formats(formats)
+    files = _files(report, set(formats), lang, top, starting or (lambda _name: None))
     directory = Path(directory)
     try:
         target = Path(os.path.realpath(directory))
         _check_target(target, directory)
-        _write(render(report, formats, lang, top), target, directory)
+        _write(files, target, directory)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(
@@ -71,16 +74,17 @@ def save(
     return directory
 
 
-def render(report: Report, formats: Iterable[str], lang: str, top: int = TOP) -> dict[str, bytes]:
-    """File name to contents, of every file of the report."""
-    formats = set(formats)
-    files: dict[str, bytes] = {}
+def _files(
+    report: Report, formats: set[str], lang: str, top: int, starting: Callable[[str], None]
+) -> Iterator[tuple[str, Iterable[bytes]]]:
+    """Names and contents of all files of the report, one after the other: never are all in memory."""
     if "json" in formats:
-        from tracekit.report.json import render_json
+        from tracekit.report.json import json_pieces
 
-        files["report.json"] = render_json(report)
+        starting("report.json")
+        yield "report.json", json_pieces(report)
     if formats == {"json"}:
-        return files
+        return
 
     from tracekit.report.i18n import Locale
 
@@ -91,29 +95,38 @@ def render(report: Report, formats: Iterable[str], lang: str, top: int = TOP) ->
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
         from tracekit.report.plots import render_pictures
 
-        files |= render_pictures(report, locale, kinds, top)
+        starting(", ".join(f"*.{kind}" for kind in kinds))
+        yield from _whole(render_pictures(report, locale, kinds, top))
     if "md" in formats:
         from tracekit.report.markdown import render_markdown
 
+        starting("report.md")
         pictures = kinds[0] if kinds else None
-        files["report.md"] = render_markdown(report, locale, top, pictures=pictures).encode()
+        yield "report.md", [render_markdown(report, locale, top, pictures=pictures).encode()]
     if "html" in formats:
         from tracekit.report.page import render_page
 
-        files["report.html"] = render_page(report, lang, top).encode()
+        starting("report.html")
+        yield "report.html", [render_page(report, locale.lang, top).encode()]
     if "csv" in formats:
         from tracekit.report.tables.csv import render_csv
 
-        files |= render_csv(report, locale)
+        starting("*.csv")
+        yield from _whole(render_csv(report, locale))
     if "parquet" in formats:
         from tracekit.report.tables.parquet import render_parquet
 
-        files |= render_parquet(report, locale)
+        starting("*.parquet")
+        yield from _whole(render_parquet(report, locale))
     if "xlsx" in formats:
         from tracekit.report.tables.xlsx import render_xlsx
 
-        files["report.xlsx"] = render_xlsx(report, locale)
-    return files
+        starting("report.xlsx")
+        yield "report.xlsx", [render_xlsx(report, locale)]
+
+
+def _whole(files: dict[str, bytes]) -> Iterator[tuple[str, Iterable[bytes]]]:
+    return ((name, [contents]) for name, contents in files.items())
 
 
 def _check_target(target: Path, named: Path) -> None:
@@ -138,25 +151,37 @@ def _check_target(target: Path, named: Path) -> None:
         )
 
 
-def _write(files: dict[str, bytes], target: Path, named: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    stage = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        for name, contents in files.items():
-            (stage / name).write_bytes(contents)
-        (stage / MARKER).write_text(
-            "".join(f"{name}\n" for name in sorted({*files, MARKER})), encoding="utf-8"
-        )
-        stage.chmod(mode_of(target, 0o777))
-        _swap(stage, target, named)
-    except BaseException:
-        shutil.rmtree(stage, ignore_errors=True)
-        raise
+def _write(files: Iterable[tuple[str, Iterable[bytes]]], target: Path, named: Path) -> None:
+    with workspace(target, lambda abandoned: _recover(abandoned / OLD, target)) as space:
+        stage, names = space / NEW, [MARKER]
+        stage.mkdir()
+        for name, pieces in files:
+            names.append(name)
+            with (stage / name).open("wb") as file:
+                file.writelines(pieces)
+        (stage / MARKER).write_text("".join(f"{name}\n" for name in sorted(names)), encoding="utf-8")
+        mode = mode_of(target, 0o777)
+        with undisturbed():
+            stage.chmod(mode)
+            try:
+                _swap(stage, space / OLD, target, named)
+            except BaseException:
+                stage.chmod(0o700)  # else what is in it could not be removed
+                raise
 
 
-def _swap(stage: Path, target: Path, named: Path, attempts: int = 20) -> None:
-    """Renames `stage` to `target`; an older report there goes, what it does not list comes along."""
-    old = stage.with_name(stage.name + ".old")
+def _recover(old: Path, target: Path) -> None:
+    """Ends what a process began that was killed between taking the older report away and deleting it."""
+    if not old.is_dir():
+        return
+    if (target / MARKER).is_file():
+        _retire(old, target)
+    else:
+        os.rename(old, target)
+
+
+def _swap(stage: Path, old: Path, target: Path, named: Path, attempts: int = 20) -> None:
+    """Renames `stage` to `target`; an older report goes, what it does not list comes along."""
     for _ in range(attempts):
         try:
             with suppress(FileNotFoundError):
@@ -193,23 +218,14 @@ def _retire(old: Path, target: Path) -> None:
     """Deletes an older report; entries that its marker does not list are moved to `target` first."""
     marker = old / MARKER
     ours = set(marker.read_text(encoding="utf-8").splitlines()) - {MARKER} if marker.is_file() else set()
-
-    def finish() -> None:
-        for entry in list(old.iterdir()):
-            if entry.name in ours and (entry.is_symlink() or not entry.is_dir()):
-                entry.unlink()
-            elif entry != marker:
-                os.rename(entry, _free_name(target / entry.name))
-        # Last, so that nobody ever sees a report of ours without it.
-        marker.unlink(missing_ok=True)
-        old.rmdir()
-
-    try:
-        finish()
-    except KeyboardInterrupt:
-        if old.is_dir():
-            finish()
-        raise
+    for entry in list(old.iterdir()):
+        if entry.name in ours and (entry.is_symlink() or not entry.is_dir()):
+            entry.unlink()
+        elif entry != marker:
+            os.rename(entry, _free_name(target / entry.name))
+    # Last, so that nobody ever sees a report of ours without it.
+    marker.unlink(missing_ok=True)
+    old.rmdir()
 
 
 def _free_name(path: Path) -> Path:

@@ -26,6 +26,8 @@ from tracekit.report.phase_view import plain_name, side_by_side
 ROWS = 10  # of kernels and of operators
 REGION_ROWS = 20
 PASS_ROWS = 20
+TYPE_ROWS = 200
+BLOCK_ROWS = 1000
 NAME_WIDTH = 96  # of operators and regions: CSV and JSON hold names whole
 SHAPES_WIDTH = 48
 STACK_WIDTH = 40
@@ -108,16 +110,19 @@ def block_efficiency(report: Report, locale: Locale) -> str:
         locale._("Block number"),
         *(_speed_header(report, locale, phase) for phase in phases),
     ]
-    speeds = [[view.block_speed(report, block, phase) for phase in phases] for block in report.blocks]
+    blocks = report.blocks[:BLOCK_ROWS]
+    speeds = [[view.block_speed(report, block, phase) for phase in phases] for block in blocks]
     cells = [
         [f"{_stack(block.stack)} {block.index}" if several else str(block.index), *map(locale.fixed, own)]
-        for block, own in zip(report.blocks, speeds, strict=True)
+        for block, own in zip(blocks, speeds, strict=True)
     ]
     if len(cells) % 2:
         cells.append([""] * len(header))
     rows = [[*left, *right] for left, right in zip(cells[::2], cells[1::2], strict=True)]
     align = ("l" if several else "r") + "r" * len(phases)
     text = table(header * 2, rows, align * 2)
+    if rest := len(report.blocks) - len(blocks):
+        text += _note(locale, locale.ngettext("{n} more", "{n} more", rest))
     if not any(None in own for own in speeds):
         return text
     if report.flops.matrix is None or not view.has_gpu(report):
@@ -191,6 +196,9 @@ def types(report: Report, locale: Locale) -> str:
     timed = view.types_by_time(report)
     if not timed:
         return _only(locale, reasons.why_no_modules())
+    of_modules = [pair for pair in timed if pair[0].kind == "modules"]
+    rest = of_modules[TYPE_ROWS:]
+    shown = of_modules[:TYPE_ROWS] + timed[len(of_modules) :]
     _, on_gpu = locale._, view.has_gpu(report)
     headers = [
         _("Type"),
@@ -212,8 +220,13 @@ def types(report: Report, locale: Locale) -> str:
             *([_backward(locale, row)] if with_backward else []),
             *(locale.milliseconds(view.type_time_us(report, row, phase)) for phase in phases),
         ]
-        for row, us in timed
+        for row, us in shown
     ]
+    if rest:
+        modules, us = sum(row.modules for row, _us in rest), sum(us for _row, us in rest)
+        more = locale.ngettext("{n} more", "{n} more", len(rest))
+        figures = [locale.count(modules), locale.milliseconds(us)]
+        rows.insert(TYPE_ROWS, [more, *figures, *[""] * (len(headers) - 3)])
     passes = report.time.passes
     over = locale.ngettext("{n} pass", "{n} passes", passes) if passes else _("no pass was found")
     notes: list[Message | str] = [
@@ -319,7 +332,7 @@ def kernels(report: Report, locale: Locale) -> str:
     if not report.kernels:
         return _only(locale, reasons.why_no_gpu())
     _, total, names = locale._, report.time.gpu_time_us, view.kernel_names(report)
-    ranked = sorted(report.kernels, key=lambda row: -row.gpu_time_us)[:ROWS]
+    ranked = sorted(report.kernels[: view.TABLE_ROWS], key=lambda row: -row.gpu_time_us)[:ROWS]
     rows = [
         [
             markdown_cell_code(names[row.name]),

@@ -19,6 +19,8 @@ from tracekit.report.kernel_names import short_names
 from tracekit.report.phase_view import passes_of, plain_name, row_of, side_by_side
 
 GPUS = 8
+# Of kernels, operators and the like, which a trace may have a million of, outputs for people show the first.
+TABLE_ROWS = 10_000
 NAME_WIDTH = 60
 
 Range = tuple[float, float] | None  # the least and the greatest of a group's known values
@@ -286,9 +288,13 @@ def per_pass_text(
 
 
 def kernel_names(report: Report) -> dict[str, str]:
-    """A short text for the name of every kernel, the same in all tables and no two alike."""
+    """A short text for the name of every kernel that is shown, the same in all tables and no two alike.
+
+    Those of the first `TABLE_ROWS` rows, and those on the timeline.
+    """
     on_timeline = report.timeline.kernels if report.timeline is not None else ()
-    names = [row.name for row in report.kernels], [row.kernel for row in report.uncosted], on_timeline
+    kernels, uncosted = report.kernels[:TABLE_ROWS], report.uncosted[:TABLE_ROWS]
+    names = [row.name for row in kernels], [row.kernel for row in uncosted], on_timeline
     return short_names(chain(*names))
 
 

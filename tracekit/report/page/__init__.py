@@ -14,12 +14,13 @@ from markupsafe import Markup
 
 from tracekit.analysis.schema import Report
 from tracekit.report import palette, view
-from tracekit.report.escape import clean
+from tracekit.report.escape import clean, elide
 from tracekit.report.html_templates import html_template
 from tracekit.report.i18n import LANGUAGES, Locale
 from tracekit.report.page.payload import encode, payload
 from tracekit.report.page.texts import PageTexts, texts_of
 
+TITLE = 500  # characters
 FOLDER = Path(__file__).parent
 VENDOR_SCRIPTS = ("echarts.min.js", "tabulator.min.js")
 # The colours of the pictures, for what the style sheets draw.
@@ -50,7 +51,7 @@ def render_page(report: Report, lang: str, top: int = 20) -> str:
         per_pass=view.is_per_pass(report),
         locales=locales,
         texts=texts,
-        title=clean(view.title(report)),
+        title=elide(clean(view.title(report)), TITLE),
         styles=[Markup(PALETTE_STYLE), *(Markup(_source(name)) for name in STYLES)],
         vendor_scripts=[Markup(_source(f"vendor/{name}")) for name in VENDOR_SCRIPTS],
         scripts=[Markup(_source(name)) for name in SCRIPTS],

@@ -1,7 +1,7 @@
 """What the page's scripts draw: rows of the `Report` as columns, and the words and colours for them.
 
-Numbers are those of report.json, unrounded; names are whole and cleaned of what is not visible. Modules are
-referred to by their position in `Report.modules`.
+Numbers are those of report.json, unrounded; names are whole, unless they are too long to read, and cleaned of
+what is not visible. Modules are referred to by their position in `Report.modules`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import msgspec
 
 from tracekit.analysis.schema import ModuleRow, Report, Row
 from tracekit.messages import Message
-from tracekit.report import palette, view
-from tracekit.report.escape import clean
+from tracekit.report import escape, palette, view
+from tracekit.report.escape import elide
 from tracekit.report.i18n import Locale, page_messages
 from tracekit.report.json import plain
 from tracekit.report.phase_view import plain_name, side_by_side
@@ -22,6 +22,8 @@ from tracekit.report.tables.columns import fields_of
 
 # What a module's columns do not repeat: its place in the tree, and texts that are known otherwise.
 _TREE_FIELDS = {"path", "name", "type", "parent", "block", "phases"}
+
+NAME_CHARACTERS = 10_000
 
 Columns = dict[str, list[Any] | None]
 
@@ -34,6 +36,7 @@ def payload(report: Report, locales: Mapping[str, Locale], lang: str) -> dict[st
     position = {row.path: i for i, row in enumerate(report.modules)}
     phases = side_by_side(report)
     shorts = view.kernel_names(report)
+    kernels, blocks = report.kernels[: view.TABLE_ROWS], report.blocks[: view.TABLE_ROWS]
     return {
         "lang": lang,
         "messages": {name: page_messages(name) for name in locales},
@@ -65,21 +68,26 @@ def payload(report: Report, locales: Mapping[str, Locale], lang: str) -> dict[st
         "limits": _words(view.LIMITS, locales),
         "parts": _words(view.PARTS, locales),
         "modules": _modules(report, position),
-        "types": columns(report.types),
+        "types": columns(report.types[: view.TABLE_ROWS]),
         "blocks": {
-            **columns(report.blocks),
-            "module": [position.get(row.path) for row in report.blocks],
-            "parts": [_cleaned(plain(row.parts)) for row in report.blocks],
-            "phases": [_cleaned(plain(row.phases)) for row in report.blocks],
+            **columns(blocks),
+            "module": [position.get(row.path) for row in blocks],
+            "parts": [_cleaned(plain(row.parts)) for row in blocks],
+            "phases": [_cleaned(plain(row.phases)) for row in blocks],
         },
         "kernels": {
-            **columns(report.kernels),
-            "short": [shorts[row.name] for row in report.kernels],
+            **columns(kernels),
+            "short": [shorts[row.name] for row in kernels],
         },
-        "ops": columns(report.ops),
+        "ops": columns(report.ops[: view.TABLE_ROWS]),
         "passes": columns(report.passes),
         "timeline": _timeline(report, shorts),
     }
+
+
+def clean(text: str) -> str:
+    """`text` without what is not visible, and without its middle where nobody would read it."""
+    return escape.clean(elide(text, NAME_CHARACTERS))
 
 
 def columns(rows: Sequence[Row], without: Collection[str] = ()) -> Columns:

@@ -5,7 +5,7 @@ Values are text, which the template escapes, or Markdown whose names are escaped
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -14,9 +14,12 @@ from markupsafe import Markup
 
 from tracekit.analysis.schema import Report
 from tracekit.report import markdown, pass_sections, reasons, roofline_sections, sections, shared_facts, view
-from tracekit.report.escape import clean
+from tracekit.report.escape import clean, elide
 from tracekit.report.i18n import DASH, Locale
 from tracekit.report.phase_view import PassFigures, each, pass_figures, plain_name
+
+FACT = 200  # characters
+SENTENCE = 2000  # names in it may be of any length
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class PageTexts:
     accounting: Sequence[shared_facts.Accounted]
     details: Sequence[Section]
     lacks: Markup
+    left_out: Mapping[str, str]  # by the id of a view
 
 
 def texts_of(report: Report, locale: Locale, top: int) -> PageTexts:
@@ -68,7 +72,18 @@ def texts_of(report: Report, locale: Locale, top: int) -> PageTexts:
         accounting=[share for share in shared_facts.accounted(report, locale) if share.events],
         details=list(_details(report, locale, top)),
         lacks=_html(sections.lacks(report, locale)),
+        left_out=_left_out(report, locale),
     )
+
+
+def _left_out(report: Report, locale: Locale) -> dict[str, str]:
+    """How many rows the views lack that are drawn by scripts."""
+    rest = {name: len(getattr(report, name)) - view.TABLE_ROWS for name in ("kernels", "ops", "blocks")}
+    return {
+        name: locale.ngettext("{n} more is in report.json.", "{n} more are in report.json.", n)
+        for name, n in rest.items()
+        if n > 0
+    }
 
 
 def _subtitle(report: Report, locale: Locale) -> str:
@@ -77,7 +92,7 @@ def _subtitle(report: Report, locale: Locale) -> str:
     facts = [device, clean(model.mode or ""), clean(model.dtype or "")]
     if model.batch_size and model.sequence_length:
         facts.append(f"{locale.count(model.batch_size)} × {locale.count(model.sequence_length)}")
-    return " · ".join(fact for fact in facts if fact)
+    return " · ".join(elide(fact, FACT) for fact in facts if fact)
 
 
 def _tiles(report: Report, locale: Locale) -> Iterator[Tile]:
@@ -137,10 +152,10 @@ def _findings(report: Report, locale: Locale) -> Iterator[FindingText]:
         yield FindingText(
             severity=finding.severity if finding.severity in view.SEVERITIES else "note",
             label=label,
-            subject=clean(finding.module or ""),
+            subject=elide(clean(finding.module or ""), SENTENCE),
             module=position.get(finding.module) if finding.module is not None else None,
-            evidence=f"{evidence}.",
-            advice=f"{advice}.",
+            evidence=f"{elide(evidence, SENTENCE)}.",
+            advice=f"{elide(advice, SENTENCE)}.",
             gain=locale.duration(finding.gain_us) if finding.gain_us is not None else "",
             gain_share=min(1.0, finding.gain_us / wall) if finding.gain_us is not None and wall else None,
         )
