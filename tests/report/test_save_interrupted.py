@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.builder import TraceBuilder
 from tests.report import build
 from tracekit import report as renderers
 from tracekit.interruption import Interrupted, interruptible, undisturbed
@@ -191,7 +192,11 @@ def test_the_command_ends_with_one_line(
 ) -> None:
     """At two moments of a run: as soon as it is under way, and later."""
     program = "import sys; print(flush=True); from tracekit.__main__ import main; sys.exit(main())"
-    arguments = [sys.executable, "-c", program, command, str(SAMPLE), "-o", target, "-q"]
+    builder = TraceBuilder().frame("Model_0", 0, 200_000)
+    for at in range(10_000):
+        builder.launch(at + 1, 20 * at + 1).kernel(at + 1, 20 * at + 5, 20 * at + 15)
+    trace = builder.write(tmp_path / "trace.json")
+    arguments = [sys.executable, "-c", program, command, str(trace), "-o", target, "-q"]
     for seconds in (0.25, 0.5):
         process = subprocess.Popen(
             arguments, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
@@ -202,12 +207,12 @@ def test_the_command_ends_with_one_line(
         process.send_signal(number)
         errors = process.communicate(timeout=60)[1].decode()
         if process.returncode == 0:  # a fast machine: it had been done
-            assert (errors, os.listdir(tmp_path)) == ("", [target])
+            assert (errors, {*os.listdir(tmp_path)}) == ("", {target, trace.name})
         elif process.returncode != -number:  # a slow one: it had not begun
             assert (process.returncode, errors) == (
                 code,
                 "tracekit: interrupted; nothing is left half-written\n",
             )
-        assert set(os.listdir(tmp_path)) <= {target}
+        assert set(os.listdir(tmp_path)) <= {target, trace.name}
         with pytest.raises(ProcessLookupError):
             os.killpg(process.pid, 0)
