@@ -30,11 +30,11 @@ from tests.trace.test_damage import (
     renamed,
     with_one_mark,
 )
+from tracekit import report as renderers
 from tracekit.analysis import Report, analyze, analyze_lanes
 from tracekit.messages import UserError
 from tracekit.report.annotate import annotate
 from tracekit.report.json import SCHEMA_PATH
-from tracekit.report.save import render
 from tracekit.report.terminal import print_summary
 from tracekit.trace import read
 
@@ -73,16 +73,17 @@ class WholeCase:
         return "damaged" if report.trace.skipped_events else "whole"
 
     def _check_forms(self, report: Report, path: Path) -> None:
-        files = render(report, {"json", *self.forms} - {"terminal", "annotate"}, self.lang)
-        document = json.loads(files["report.json"], parse_constant=_no_number)
+        directory = path.parent / "report"
+        renderers.save(report, directory, sorted({"json", *self.forms} - {"terminal", "annotate"}), self.lang)
+        document = json.loads((directory / "report.json").read_bytes(), parse_constant=_no_number)
         errors = [error.message for error in _validator().iter_errors(document)]
         demand(not errors, "report.json does not follow its schema", errors)
         if "terminal" in self.forms:
             stream = io.StringIO()
             print_summary(report, None, self.lang, stream)
             demand("\x1b" not in stream.getvalue(), "escapes on the terminal", repr(stream.getvalue()))
-        if "md" in files:
-            demand(b"\x1b" not in files["report.md"], "escapes in report.md")
+        if "md" in self.forms:
+            demand(b"\x1b" not in (directory / "report.md").read_bytes(), "escapes in report.md")
         if "annotate" in self.forms:
             self._check_annotated(path)
 

@@ -20,7 +20,7 @@ from tests.report import build
 from tracekit import report as renderers
 from tracekit.interruption import Interrupted, interruptible, undisturbed
 from tracekit.messages import UserError
-from tracekit.report import files, save, stage
+from tracekit.report import stage
 from tracekit.report.files import replace_file
 from tracekit.report.json import render_json
 
@@ -29,7 +29,7 @@ REPORT = build.hybrid()
 JSON = render_json(REPORT)
 OLDER = {".tracekit-report": b".tracekit-report\nold.txt\n", "old.txt": b"old", "notes.txt": b"mine"}
 NEWER = {".tracekit-report": b".tracekit-report\nreport.json\n", "report.json": JSON}
-TRACED = {sys.modules[one.__module__].__file__ for one in (save, stage.workspace, files.replace_file)}
+TRACED = {sys.modules[f"tracekit.report.{name}"].__file__ for name in ("save", "stage", "files")}
 
 
 def tree(directory: Path) -> dict[str, bytes]:
