@@ -8,8 +8,10 @@ Needs msgspec only: a program that wants the numbers pays for neither pandas nor
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -19,33 +21,51 @@ from tracekit.analysis.schema import SCHEMA, Report
 from tracekit.messages import Message
 from tracekit.report.escape import encodable
 
+# So many rows of a table are copied at a time.
+ROWS_AT_ONCE = 4096
+_ENCODER = msgspec.json.Encoder()
+
 SCHEMA_PATH = Path(__file__).with_name("report.schema.json")
 
 
 def render_json(report: Report) -> bytes:
     """`report` as UTF-8 JSON, a row of a table per line; texts are English, the unknown is null."""
-    fields = zip(report.__struct_fields__, report.__struct_encode_fields__, strict=True)
-    entries = [b"  %b: %b" % (_encode(key), _entry(getattr(report, name))) for name, key in fields]
-    return b"{\n" + b",\n".join(entries) + b"\n}\n"
+    text = BytesIO()  # grows in place, where parts would be there twice when they are joined
+    for name, key in zip(report.__struct_fields__, report.__struct_encode_fields__, strict=True):
+        text.write(b",\n  " if text.tell() else b"{\n  ")
+        text.write(_encode(key) + b": ")
+        for part in _entry(getattr(report, name)):
+            text.write(part)
+    text.write(b"\n}\n")
+    return text.getvalue()
 
 
-def _entry(value: Any) -> bytes:
+def _entry(value: Any) -> Iterator[bytes]:
     if not isinstance(value, list | tuple) or not value:
-        return _encode(value)
-    return b"[\n" + b",\n".join([b"    " + _encode(row) for row in value]) + b"\n  ]"
+        yield _encode(plain(value))
+        return
+    for first in range(0, len(value), ROWS_AT_ONCE):
+        yield b",\n    " if first else b"[\n    "
+        yield b",\n    ".join(_lines(value[first : first + ROWS_AT_ONCE]))
+    yield b"\n  ]"
+
+
+def _lines(rows: Sequence[Any]) -> list[bytes]:
+    """The rows, each as JSON; msgspec writes them all at once where they hold nothing but what it knows."""
+    if all(_is_plain(kind) for kind in {*map(type, rows)}):
+        with suppress(UnicodeEncodeError):  # a lone surrogate
+            return _ENCODER.encode_lines(rows).splitlines()
+    return [_encode(plain(row)) for row in rows]
 
 
 def _encode(value: Any) -> bytes:
-    """As JSON, without a copy of dicts and lists where a row holds nothing but what msgspec writes so too."""
-    if isinstance(value, msgspec.Struct) and not _holds_messages(type(value)):
-        with suppress(UnicodeEncodeError):  # a lone surrogate
-            return msgspec.json.encode(value)
-    return msgspec.json.encode(plain(value))
+    return _ENCODER.encode(value)
 
 
 @cache
-def _holds_messages(kind: type) -> bool:
-    return "Message" in msgspec.json.schema_components((kind,))[1]
+def _is_plain(kind: type) -> bool:
+    """Whether msgspec writes rows of this type as `plain` would: none of their fields is a `Message`."""
+    return issubclass(kind, msgspec.Struct) and "Message" not in msgspec.json.schema_components((kind,))[1]
 
 
 def plain(value: Any) -> Any:
