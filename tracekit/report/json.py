@@ -42,7 +42,7 @@ def render_json(report: Report) -> bytes:
 
 def _entry(value: Any) -> Iterator[bytes]:
     if not isinstance(value, list | tuple) or not value:
-        yield _encode(plain(value))
+        yield from _lines([value])
         return
     for first in range(0, len(value), ROWS_AT_ONCE):
         yield b",\n    " if first else b"[\n    "
