@@ -394,3 +394,12 @@ def test_device_properties_of_any_form_are_survived(tmp_path: Path, odd: Any) ->
     builder = hybrid()
     builder.metadata["deviceProperties"] = odd
     assert analyze(builder.write(tmp_path / "t.json")).device.peaks is None
+
+
+def test_cpu_self_times_of_scopes_that_overlap_in_part_add_up(tmp_path: Path) -> None:
+    """Coroutines that take turns: of 100 µs the first call has 0–60 and the second 30–90, from 30 on."""
+    trace = TraceBuilder().frame("Model_0", 0, 100).frame("Linear_0", 0, 60).frame("Linear_1", 30, 90)
+    report = analyze(trace.write(tmp_path / "t.json"))
+    rows = {row.name: row.cpu_self_time_us for row in report.modules}
+    assert rows == {"Model_0": 10, "Linear_0": 30, "Linear_1": 60}
+    assert sum(row.cpu_self_time_us for row in report.types) == 100

@@ -47,6 +47,27 @@ def test_unknown_is_null_and_nan_never_appears():
     assert "None" not in text
 
 
+def test_rows_with_what_json_has_not_are_written_too():
+    """Not a number, and half a pair of surrogates, in rows that are else written without a copy."""
+    report = build.hybrid()
+    first, *others = report.kernels
+    odd = build.changed(first, name="half \ud800", mean_us=float("nan"))
+    plain = build.changed(first, mean_us=float("-inf"))
+    document = json.loads(render_json(build.changed(report, kernels=(odd, plain, *others))))
+    assert [(row["name"], row["mean_us"]) for row in document["kernels"][:2]] == [
+        ("half \\ud800", None),
+        (first.name, None),
+    ]
+    assert len(document["kernels"]) == len(others) + 2
+
+
+def test_tables_longer_than_what_is_copied_at_a_time_are_whole(monkeypatch):
+    report = build.hybrid()
+    whole = render_json(report)
+    monkeypatch.setattr("tracekit.report.json.ROWS_AT_ONCE", 2)
+    assert render_json(report) == whole
+
+
 def test_a_row_of_a_table_is_a_line():
     lines = render_json(build.hybrid()).decode().splitlines()
     assert sum('"name":"aten::mm"' in line for line in lines) == 1

@@ -17,7 +17,7 @@ from tracekit.analysis.schema import (
     TimelineStream,
 )
 from tracekit.analysis.work_rows import first_start
-from tracekit.attribution import NOBODY, Attribution, Mask
+from tracekit.attribution import NOBODY, Attribution, Mask, numbered, pair_keys
 from tracekit.trace import Ints, Trace
 
 # What a page draws, and what a report carries, of a long pass.
@@ -48,7 +48,7 @@ def timeline_of(
     else:
         own = attribution.gpu_pass == chosen.index
         start, wall = int(attribution.passes.scopes.start[chosen.index]), chosen.wall_us
-    row_of_module = np.full(len(module_of_row) + 1, NOBODY, np.int64)
+    row_of_module = np.full(len(module_of_row) + 1, NOBODY, np.int32)
     row_of_module[module_of_row] = np.arange(len(module_of_row))
     module = module_of_gpu_events(attribution)
     parents = np.array([one.parent for one in attribution.tree.modules], np.int64)
@@ -58,9 +58,7 @@ def timeline_of(
     number_of = {stream: number for number, stream in enumerate(streams)}
     kernels, kernel = np.unique(drawn.name, return_inverse=True)
     row = row_of_module[drawn.module].tolist()
-    gaps, left_out, left_out_us = _gaps(
-        trace, attribution, idle, own, chosen, start, row_of_module[module].tolist()
-    )
+    gaps, left_out, left_out_us = _gaps(trace, attribution, idle, own, chosen, start, row_of_module[module])
     return Timeline(
         pass_index=None if chosen is None else chosen.index,
         start_us=(start - first_start(trace)) / 1000,
@@ -88,7 +86,7 @@ def timeline_of(
 def module_of_gpu_events(attribution: Attribution) -> Ints:
     """The innermost module that launched each GPU event, or whose backward it is; else `NOBODY`."""
     scope = np.where(attribution.in_module, attribution.gpu_scope, attribution.gpu_backward_scope)
-    return np.asarray(np.append(attribution.tree.module, NOBODY)[scope], np.int64)
+    return np.append(attribution.tree.module, np.int32(NOBODY))[scope]
 
 
 def device_numbers(trace: Trace) -> list[int]:
@@ -216,8 +214,9 @@ def _joined(drawn: _Drawn, first: Ints) -> _Drawn:
 
 def _distinct(device: Ints, thread: Ints) -> tuple[list[int], list[int]]:
     """The streams, by device and then in the order of the trace."""
-    pairs = np.unique(np.stack((device, thread), axis=1), axis=0)
-    return pairs[:, 0].tolist(), pairs[:, 1].tolist()
+    threads = int(thread.max(initial=0)) + 1
+    of_device, of_thread = np.divmod(numbered(pair_keys(device, thread, threads))[0], threads)
+    return of_device.tolist(), of_thread.tolist()
 
 
 def _gaps(
@@ -227,7 +226,7 @@ def _gaps(
     own: Mask,
     chosen: Pass | None,
     origin: int,
-    row: Sequence[int],
+    row: Ints,
 ) -> tuple[tuple[TimelineGap, ...], int, float]:
     """Between the first and the last of the events on each device, and before the first since `origin`.
 
@@ -270,7 +269,7 @@ def _gaps(
     for gap, waits, begin, length in zip(
         at[kept].tolist(), is_wait[kept].tolist(), start[kept].tolist(), duration[kept].tolist(), strict=True
     ):
-        module = row[int(idle.event[gap])]
+        module = int(row[idle.event[gap]])
         rows.append(
             TimelineGap(
                 start_us=(begin - origin) / 1000,

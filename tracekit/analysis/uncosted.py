@@ -38,11 +38,11 @@ def uncosted_rows(trace: Trace, attribution: Attribution, costs: OpCosts) -> tup
             kernel=trace.names[kernel],
             op=trace.names[op_name] if op_name != NOBODY else None,
             calls=calls,
-            gpu_time_us=time / 1000,
+            gpu_time_us=time,
             reason=REASONS[why],
         )
         for kernel, op_name, why, calls, time in zip(
-            *(column.tolist() for column in (kernel, op_name - 1, why, calls, duration)), strict=True
+            *(column.tolist() for column in (kernel, op_name - 1, why, calls, duration / 1000)), strict=True
         )
     ]
     return tuple(sorted(rows, key=lambda one: (-one.gpu_time_us, one.kernel, one.op or "")))

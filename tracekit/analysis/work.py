@@ -77,9 +77,8 @@ def work_of_ops(costs: OpCosts) -> OpWork:
     time = costs.time.astype(np.float64)
     bounded = costs.launched & np.isfinite(costs.bound)
     bound = np.where(bounded, costs.bound, 0.0)
-    is_small = (time < SMALL_KERNEL_NS * costs.gpu_events[costs.op].astype(np.int64)) & (
-        bound < SMALL_KERNEL_SHARE * time
-    )
+    is_short = time < SMALL_KERNEL_NS * costs.gpu_events[costs.op].astype(np.int64)
+    is_small = is_short & (bound < SMALL_KERNEL_SHARE * time)
     is_small |= bound < UNFILLED_SHARE * time
     computes = costs.compute_bound >= costs.bound
     moves = costs.launched & costs.knows_bytes

@@ -6,6 +6,7 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 import numpy as np
 
@@ -102,21 +103,24 @@ def kernel_rows(trace: Trace) -> tuple[KernelRow, ...]:
     duration = (events.end - events.start)[by_row]
     first = np.cumsum(calls) - calls
     total, least, most = (of.reduceat(duration, first) for of in (np.add, np.minimum, np.maximum))
+    columns = distinct, calls, total / 1000, total / calls / 1000, least / 1000, most / 1000
     rows = [
         KernelRow(
             name=trace.names[code // len(GPU_KINDS)],
             kind=GPU_KINDS[code % len(GPU_KINDS)],
             calls=count,
-            gpu_time_us=time / 1000,
-            mean_us=time / count / 1000,
-            min_us=shortest / 1000,
-            max_us=longest / 1000,
+            gpu_time_us=time,
+            mean_us=mean,
+            min_us=shortest,
+            max_us=longest,
         )
-        for code, count, time, shortest, longest in zip(
-            *(column.tolist() for column in (distinct, calls, total, least, most)), strict=True
+        for code, count, time, mean, shortest, longest in zip(
+            *(column.tolist() for column in columns), strict=True
         )
     ]
-    return tuple(sorted(rows, key=lambda row: (-row.gpu_time_us, row.name)))
+    rows.sort(key=attrgetter("name"))
+    rows.sort(key=attrgetter("gpu_time_us"), reverse=True)
+    return tuple(rows)
 
 
 def region_rows(trace: Trace, attribution: Attribution) -> tuple[RegionRow, ...]:

@@ -284,7 +284,7 @@ def is_within_same(label: Ints, parent: Ints) -> Mask:
 def numbered(keys: Ints) -> tuple[Ints, Ints]:
     """The distinct keys (none negative), ascending, and for each key its number among them."""
     greatest = int(keys.max(initial=0))
-    if greatest > 4 * len(keys):
+    if greatest > len(keys):  # what is counted by key would take more room than the keys
         distinct, number = np.unique(keys, return_inverse=True)
         return distinct, number.astype(np.int32)
     distinct = np.flatnonzero(np.bincount(keys, minlength=1))

@@ -8,9 +8,10 @@ Needs msgspec only: a program that wants the numbers pays for neither pandas nor
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -20,46 +21,56 @@ from tracekit.analysis.schema import SCHEMA, Report
 from tracekit.messages import Message
 from tracekit.report.escape import encodable
 
+# So many rows of a table are copied at a time.
+ROWS_AT_ONCE = 4096
+_ENCODER = msgspec.json.Encoder()
+
 SCHEMA_PATH = Path(__file__).with_name("report.schema.json")
 
 
 def render_json(report: Report) -> bytes:
     """`report` as UTF-8 JSON, a row of a table per line; texts are English, the unknown is null."""
-    return b"".join(json_pieces(report))
+    text = BytesIO()  # grows in place, where parts would be there twice when they are joined
+    text.writelines(json_pieces(report))
+    return text.getvalue()
 
 
 def json_pieces(report: Report) -> Iterator[bytes]:
     """`render_json` in pieces: a report may be of a million rows."""
-    before = b"{\n"
+    before = b"{\n  "
     for name, key in zip(report.__struct_fields__, report.__struct_encode_fields__, strict=True):
-        yield b"%b  %b: " % (before, _encode(key))
+        yield before + _encode(key) + b": "
         yield from _entry(getattr(report, name))
-        before = b",\n"
+        before = b",\n  "
     yield b"\n}\n"
 
 
 def _entry(value: Any) -> Iterator[bytes]:
     if not isinstance(value, list | tuple) or not value:
-        yield _encode(value)
+        yield from _lines([value])
         return
-    before = b"[\n"
-    for row in value:
-        yield b"%b    %b" % (before, _encode(row))
-        before = b",\n"
+    for first in range(0, len(value), ROWS_AT_ONCE):
+        yield b",\n    " if first else b"[\n    "
+        yield b",\n    ".join(_lines(value[first : first + ROWS_AT_ONCE]))
     yield b"\n  ]"
 
 
-def _encode(value: Any) -> bytes:
-    """As JSON, without a copy of dicts and lists where a row holds nothing but what msgspec writes so too."""
-    if isinstance(value, msgspec.Struct) and not _holds_messages(type(value)):
+def _lines(rows: Sequence[Any]) -> list[bytes]:
+    """The rows, each as JSON; msgspec writes them all at once where they hold nothing but what it knows."""
+    if all(_is_plain(kind) for kind in {*map(type, rows)}):
         with suppress(UnicodeEncodeError):  # a lone surrogate
-            return msgspec.json.encode(value)
-    return msgspec.json.encode(plain(value))
+            return _ENCODER.encode_lines(rows).splitlines()
+    return [_encode(plain(row)) for row in rows]
+
+
+def _encode(value: Any) -> bytes:
+    return _ENCODER.encode(value)
 
 
 @cache
-def _holds_messages(kind: type) -> bool:
-    return "Message" in msgspec.json.schema_components((kind,))[1]
+def _is_plain(kind: type) -> bool:
+    """Whether msgspec writes rows of this type as `plain` would: none of their fields is a `Message`."""
+    return issubclass(kind, msgspec.Struct) and "Message" not in msgspec.json.schema_components((kind,))[1]
 
 
 def plain(value: Any) -> Any:

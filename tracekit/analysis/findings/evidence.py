@@ -16,7 +16,7 @@ import numpy as np
 from tracekit.analysis.gaps import Gaps
 from tracekit.analysis.op_costs import OpCosts
 from tracekit.analysis.places import Groups, group_modules
-from tracekit.attribution import NOBODY, Attribution, Mask
+from tracekit.attribution import NOBODY, Attribution, Mask, ends_of
 from tracekit.hardware import DeviceSpec
 from tracekit.trace import Ints, Trace
 
@@ -159,11 +159,8 @@ class Evidence:
     def outermost_op(self) -> Ints:
         """Per op the outermost one around it that runs in the same scope: what the module's code calls."""
         parent, scope = self.attribution.op_nesting.parent, self.attribution.op_scope
-        same = (parent != NOBODY) & (scope == np.append(scope, NOBODY)[parent])
-        step = np.where(same, parent, np.arange(len(parent)))
-        while not np.array_equal(further := step[step], step):
-            step = further
-        return np.asarray(step, np.int64)
+        same = (parent != NOBODY) & (scope == scope[parent])
+        return ends_of(np.where(same, parent, np.arange(len(parent), dtype=np.int32)))
 
     def label_of_scope(self, scope: Ints) -> Ints:
         """Into `groups.names`, the last of which stands for what is in no module."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import statistics
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from tracekit.analysis.findings.operands import short_name, tensors_of
 from tracekit.analysis.op_costs import TF32_KERNEL, gpu_events_named, launched_any
 from tracekit.analysis.places import is_expert
 from tracekit.analysis.schema import Finding
-from tracekit.attribution import NOBODY, Mask
+from tracekit.attribution import NOBODY, Floats, Mask
 from tracekit.costs.registry import DTYPE_BYTES
 from tracekit.hardware import dtype_key
 from tracekit.messages import N_
@@ -110,9 +110,17 @@ class Gemms:
         return np.searchsorted(self.evidence.costs.op, self.op)
 
     @cached_property
+    def signature(self) -> Ints:
+        return self.evidence.attribution.ops.signature[self.op]
+
+    @cached_property
     def gemm(self) -> Sequence[Gemm]:
-        codes = self.evidence.attribution.ops.signature[self.op].tolist()
-        return [one for one in (self.by_signature[code] for code in codes) if one is not None]
+        known = (self.by_signature[code] for code in self.signature.tolist())
+        return [one for one in known if one is not None]
+
+    def each(self, of: Callable[[Gemm], Any], dtype: type) -> Any:
+        """A column of what `of` gives for each product, asked of each distinct one once."""
+        return np.array([of(one) if one else 0 for one in self.by_signature], dtype)[self.signature]
 
     @cached_property
     def time(self) -> Ints:
@@ -141,7 +149,7 @@ def fp32_gemms(evidence: Evidence, gemms: Gemms) -> Iterator[Finding]:
     full, rounded = peaks.get("fp32"), peaks.get("tf32")
     if not full or not rounded or rounded <= full:
         return
-    is_fp32 = np.array([dtype_key(one.dtype) == "fp32" for one in gemms.gemm], np.bool_)
+    is_fp32 = gemms.each(lambda one: dtype_key(one.dtype) == "fp32", np.bool_)
     at = np.flatnonzero(is_fp32 & ~gemms.launched_kernel(TF32_KERNEL))
     time = int(gemms.time[at].sum())
     whole = evidence.gpu_time_us
@@ -149,7 +157,7 @@ def fp32_gemms(evidence: Evidence, gemms: Gemms) -> Iterator[Finding]:
         return
     bandwidth = evidence.device.bandwidth_gbs if evidence.device else None
     traffic = evidence.costs.bytes[gemms.row[at]]
-    flops = np.array([gemms.gemm[i].flops for i in at.tolist()], np.float64)
+    flops = gemms.each(lambda one: one.flops, np.float64)[at]
     bound = np.maximum(flops / (rounded * 1e3), traffic / bandwidth if bandwidth else 0.0)
     gain = np.minimum(gemms.time[at] * (1 - full / rounded), gemms.time[at] - bound)
     gain_us = evidence.per_pass_us(float(np.maximum(gain, 0).sum()))
@@ -180,16 +188,14 @@ def misaligned_gemms(evidence: Evidence, gemms: Gemms) -> Iterator[Finding]:
     type and size in this trace; where these are no faster nothing is said.
     """
     groups: dict[tuple[int, str, int, int], list[int]] = defaultdict(list)
-    aligned: dict[str, list[tuple[int, float]]] = defaultdict(list)
-    for position, one in enumerate(gemms.gemm):
-        size = DTYPE_BYTES.get(one.dtype, 8)
-        time = int(gemms.time[position])
-        if size > 2 or min(one.m, one.n, one.k) < LEAST_DIMENSION or not time:
-            continue
-        if (one.n * size) % ALIGNMENT_BYTES or (one.k * size) % ALIGNMENT_BYTES:
-            groups[int(gemms.label[position]), one.dtype, one.n, one.k].append(position)
-        else:
-            aligned[one.dtype].append((one.flops, one.flops / time))
+    takes_time = gemms.time > 0
+    misaligned = gemms.each(lambda one: _is_aligned(one) is False, np.bool_) & takes_time
+    aligned = np.flatnonzero(gemms.each(_is_aligned, np.bool_) & takes_time)
+    size_of_aligned = gemms.each(lambda one: one.flops, np.float64)[aligned]
+    rate_of_aligned = size_of_aligned / gemms.time[aligned]
+    for position in np.flatnonzero(misaligned).tolist():
+        one = gemms.gemm[position]
+        groups[int(gemms.label[position]), one.dtype, one.n, one.k].append(position)
     kernel = gemms.launched_kernel(_ALIGNED_TO)
     rates: dict[tuple[str, int], float | None] = {}
     for (group, dtype, n, k), positions in groups.items():
@@ -200,7 +206,8 @@ def misaligned_gemms(evidence: Evidence, gemms: Gemms) -> Iterator[Finding]:
         for position in positions:
             flops, own = gemms.gemm[position].flops, float(gemms.time[position])
             if (dtype, flops) not in rates:
-                rates[dtype, flops] = _rate_of_similar(flops, aligned[dtype])
+                alike = gemms.each(_has_type(dtype), np.bool_)[aligned]
+                rates[dtype, flops] = _rate_of_similar(flops, size_of_aligned[alike], rate_of_aligned[alike])
             rate = rates[dtype, flops]
             compared &= rate is not None
             gain += max(0.0, own - flops / rate) if rate else 0.0
@@ -252,10 +259,22 @@ def _kernel_name(evidence: Evidence, op: int) -> str | None:
     return None
 
 
-def _rate_of_similar(flops: int, aligned: Sequence[tuple[int, float]]) -> float | None:
+def _has_type(dtype: str) -> Callable[[Gemm], bool]:
+    return lambda one: one.dtype == dtype
+
+
+def _is_aligned(one: Gemm) -> bool | None:
+    """Whether all rows of a product begin where tensor cores want them; None where that does not count."""
+    size = DTYPE_BYTES.get(one.dtype, 8)
+    if size > 2 or min(one.m, one.n, one.k) < LEAST_DIMENSION:
+        return None
+    return not ((one.n * size) % ALIGNMENT_BYTES or (one.k * size) % ALIGNMENT_BYTES)
+
+
+def _rate_of_similar(flops: int, sizes: Floats, rates: Floats) -> float | None:
     """Median FLOPs per ns of the aligned products of a like size, None without any."""
-    rates = [rate for size, rate in aligned if flops / SIMILAR_SIZE <= size <= flops * SIMILAR_SIZE]
-    return statistics.median(rates) if rates else None
+    alike = rates[(flops / SIMILAR_SIZE <= sizes) & (sizes <= flops * SIMILAR_SIZE)]
+    return float(np.median(alike)) if len(alike) else None
 
 
 def tiny_gemms(evidence: Evidence, gemms: Gemms) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from tracekit.analysis.model_card.mixers import softmax_type
-from tracekit.attribution import NOBODY, Attribution, Block
+from tracekit.attribution import NOBODY, Attribution, Block, pair_keys
 from tracekit.trace import Trace
 
 Shape: TypeAlias = tuple[int, ...]
@@ -130,9 +130,8 @@ def _modules(trace: Trace, attribution: Attribution) -> dict[int, _Module]:
         is_forward &= attribution.op_pass < passes.min() + MOST_PASSES
     chosen = np.flatnonzero(is_forward)
     chosen = chosen[np.argsort(ops.start[chosen], kind="stable")]
-    key = (
-        attribution.tree.module[attribution.op_scope[chosen]] * len(trace.signatures) + ops.signature[chosen]
-    )
+    module_of_op = attribution.tree.module[attribution.op_scope[chosen]]
+    key = pair_keys(module_of_op, ops.signature[chosen], len(trace.signatures))
     distinct, first = np.unique(key, return_index=True)
     decoded: dict[int, _Op | None] = {}
     modules: dict[int, _Module] = defaultdict(_Module)
