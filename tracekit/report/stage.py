@@ -78,12 +78,14 @@ def _prefix(target: Path) -> str:
 
 
 def _locked_directory(target: Path) -> tuple[Path, int | None]:
-    for _ in range(_ATTEMPTS):
+    for attempts_left in reversed(range(_ATTEMPTS)):
         space = Path(tempfile.mkdtemp(prefix=_prefix(target), dir=target.parent))
         lock = _lock(space)
-        # A process that took it for abandoned, in the moment before it was locked, has removed it.
-        if lock is not None or space.exists():
+        # In the moment before it was locked, another process may take it for abandoned, and remove it. Where
+        # nothing can be locked, nobody does.
+        if lock is not None or sys.platform == "win32" or (not attempts_left and space.exists()):
             return space, lock
+        shutil.rmtree(space, ignore_errors=True)
     raise FileNotFoundError(None, "another process keeps removing what is made there")
 
 
