@@ -17,7 +17,7 @@ from tests.builder import TraceBuilder
 from tracekit import analyze, annotate
 from tracekit.analysis import analyze_lanes
 from tracekit.messages import UserError
-from tracekit.report.annotate import CATEGORY, NAME_CHARACTERS
+from tracekit.report.annotate import CATEGORY, NAME_CHARACTERS, check_output
 from tracekit.report.annotate import annotate as write
 
 CORPUS = Path(os.environ.get("TRACEKIT_CORPUS", "/nonexistent"))
@@ -342,6 +342,13 @@ def test_permissions_are_those_of_a_new_file_or_of_the_one_replaced(tmp_path: Pa
     output.chmod(0o604)
     annotate(path, output)
     assert output.stat().st_mode & 0o777 == 0o604
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_a_pipe_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="pipe: is a pipe, which can be read only once; name a file"):
+        check_output(tmp_path / "pipe", tmp_path / "out.json")
 
 
 def test_a_trace_that_is_cut_off_gives_a_copy_that_can_be_opened(tmp_path: Path) -> None:

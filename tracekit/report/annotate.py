@@ -48,8 +48,10 @@ class Annotated:
 
 
 def check_output(trace: Path, output: Path) -> None:
-    """Raises `UserError` where `output` is no place for a copy of `trace`."""
+    """Raises `UserError` where `output` is no place for a copy of `trace`, or that cannot be read twice."""
     path = str(output)
+    if trace.exists() and not open_source(trace).is_regular:
+        raise UserError(N_("{path}: is a pipe, which can be read only once; name a file", path=str(trace)))
     if not output.name.endswith((".json", ".json.gz")):
         raise UserError(N_("{path}: name a file that ends in .json or .json.gz", path=path))
     if output.exists() and trace.exists() and os.path.samefile(trace, output):
