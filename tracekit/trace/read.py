@@ -31,12 +31,14 @@ def read(path: str | Path, progress: Progress | None = None, processes: int | No
     """
     source, done = open_source(path), _Read(progress)
     count = worthwhile_processes(source.path, source.size_bytes) if processes is None else processes
-    if count > 1 and source.is_regular:
-        if (reading := _read_on_several(source, done, count)) is not None:
-            return reading.finish()
-        source = open_source(path)
-        done.again()
-    return _read_on_one(source, done).finish()
+    budget = Budget(source.path, source.size_bytes)
+    with budget.guarded():
+        if count > 1 and source.is_regular:
+            if (reading := _read_on_several(source, done, budget, count)) is not None:
+                return reading.finish()
+            source = open_source(path)
+            done.again()
+        return _read_on_one(source, done, budget).finish()
 
 
 class _Read:
@@ -56,8 +58,8 @@ class _Read:
         self.bytes = 0
 
 
-def _read_on_one(source: Source, done: _Read) -> _Reading:
-    reading, budget = _Reading(source), Budget(source.path, source.size_bytes)
+def _read_on_one(source: Source, done: _Read, budget: Budget) -> _Reading:
+    reading = _Reading(source)
     for piece in source.pieces(done):
         chunk = reading.cutter.feed(piece)
         if chunk is not None:
@@ -68,10 +70,9 @@ def _read_on_one(source: Source, done: _Read) -> _Reading:
     return reading
 
 
-def _read_on_several(source: Source, done: _Read, count: int) -> _Reading | None:
+def _read_on_several(source: Source, done: _Read, budget: Budget, count: int) -> _Reading | None:
     """None where something in the file is broken."""
     reading, share, last = _Reading(source), Share(0, count), None
-    budget = Budget(source.path, source.size_bytes)
     with helpers(source.path, count) as others:
         if others is None:
             return None
