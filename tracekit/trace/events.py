@@ -55,6 +55,9 @@ class ExactTime(msgspec.Struct, gc=False):
     dur: Decimal | None = None
 
 
+DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding JSON raises where it is none, or nested too deeply."""
+
 decode_events = msgspec.json.Decoder(list[Event]).decode
 decode_times = msgspec.json.Decoder(list[ExactTime]).decode
 decode_raw = msgspec.json.Decoder(list[msgspec.Raw]).decode

@@ -8,10 +8,9 @@ from itertools import islice
 
 import msgspec
 
+from tracekit.trace.events import DECODE_ERRORS
 from tracekit.trace.mend import mendings
 from tracekit.trace.scan import count_events, find_key, last_pair, open_brackets, scan_value
-
-DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _EVENTS_KEY = re.compile(rb'"traceEvents"\s*:\s*\[')
 _BLANK = b" \t\r\n"

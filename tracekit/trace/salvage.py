@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from itertools import islice
 
-from tracekit.trace.events import decode_events
+from tracekit.trace.events import DECODE_ERRORS, decode_events
 from tracekit.trace.mend import COMMAS, JUNK, mend, mendings
-from tracekit.trace.metadata import DECODE_ERRORS, DOCUMENT_KEYS, decode_object, is_json
+from tracekit.trace.metadata import DOCUMENT_KEYS, decode_object, is_json
 from tracekit.trace.scan import PHASE, count_events, event_starts, inner_brackets, scan_value
 
 NO_EVENT = b'{"ph":"M","name":"event that could not be decoded"}'

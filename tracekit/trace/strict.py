@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from tracekit.trace.build import ColumnsBuilder
-from tracekit.trace.events import decode_events
-from tracekit.trace.metadata import DECODE_ERRORS
+from tracekit.trace.events import DECODE_ERRORS, decode_events
 
 
 def decode_chunk(text: bytes, begin: int, builder: ColumnsBuilder) -> bool:
