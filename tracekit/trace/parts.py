@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ def dtype_of(column: str) -> type[np.signedinteger[Any]]:
 
 @dataclass
 class Parts:
-    """The columns of one kind of event; `bounds[k]` is how many there are up to chunk k."""
+    """The columns of one kind of event; `bounds[k]` is how many there are up to the end of chunk k."""
 
     arrays: dict[str, list[Ints]] = field(default_factory=dict)
     bounds: list[int] = field(default_factory=list)
@@ -45,6 +46,10 @@ class Parts:
     def end_chunk(self) -> None:
         self.bounds.append(self.length)
 
+    def chunk(self, number: int) -> slice:
+        """Where the events of a chunk stand in the columns."""
+        return _between(self.bounds, number)
+
     def take(self, name: str) -> Ints:
         """The whole column, which is not kept."""
         arrays = self.arrays.pop(name, [])
@@ -64,17 +69,20 @@ def interleaved_parts(shares: Sequence[Parts], recode: Mapping[str, Sequence[Int
     whole = Parts(length=sum(share.length for share in shares))
     chunks = sum(len(share.bounds) for share in shares)
     places = [(chunk % len(shares), chunk // len(shares)) for chunk in range(chunks)]
-    lengths = (shares[k].bounds[at] - (shares[k].bounds[at - 1] if at else 0) for k, at in places)
-    whole.bounds = np.cumsum(np.fromiter(lengths, np.int64, chunks)).tolist()
+    slices = [shares[k].chunk(at) for k, at in places]
+    whole.bounds = list(accumulate(one.stop - one.start for one in slices))
     for name in {name: None for share in shares for name in share.arrays}:
         columns = [share.take(name) for share in shares]
         if name in recode:
             columns = [codes[column] for codes, column in zip(recode[name], columns, strict=True)]
-        slices = [
-            columns[k][shares[k].bounds[at - 1] if at else 0 : shares[k].bounds[at]] for k, at in places
-        ]
-        whole.arrays[name] = [np.concatenate(slices)]
+        parts = [columns[k][one] for (k, _), one in zip(places, slices, strict=True)]
+        whole.arrays[name] = [np.concatenate(parts)]
     return whole
+
+
+def _between(ends: Sequence[int], number: int) -> slice:
+    """From the end before to the end of this number."""
+    return slice(ends[number - 1] if number else 0, ends[number])
 
 
 @dataclass
@@ -91,6 +99,6 @@ def interleaved_values(shares: Sequence[Values]) -> tuple[list[Any], list[Ints]]
     chunks = sum(len(share.sizes) for share in shares)
     for chunk in range(chunks):
         share, at = shares[chunk % len(shares)], chunk // len(shares)
-        for value in share.values[share.sizes[at - 1] if at else 0 : share.sizes[at]]:
+        for value in share.values[_between(share.sizes, at)]:
             numbers.setdefault(value, len(numbers))
     return list(numbers), [np.array([numbers[value] for value in share.values], np.int32) for share in shares]
