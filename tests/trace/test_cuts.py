@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from tests.trace.contents import rows, rows_of
 from tests.trace.damage import Sound, sound_trace, whole_events
@@ -309,7 +310,6 @@ def test_zip_of_several_files_is_read_or_refused_by_name(tmp_path: Path) -> None
 
 
 def test_zstd_is_read_like_gzip(tmp_path: Path) -> None:
-    zstandard = pytest.importorskip("zstandard")
     path = tmp_path / "t.json.zst"
     path.write_bytes(zstandard.ZstdCompressor().compress(SOUND.document()))
     trace = read(path)
@@ -318,7 +318,6 @@ def test_zstd_is_read_like_gzip(tmp_path: Path) -> None:
 
 
 def test_zstd_file_that_is_cut_is_read_up_to_the_cut(tmp_path: Path) -> None:
-    zstandard = pytest.importorskip("zstandard")
     whole = Whole(sound_trace(4000).document())
     compressed = zstandard.ZstdCompressor().compress(whole.text)
     path = tmp_path / "t.json.zst"

@@ -161,6 +161,17 @@ def test_second_list_of_events_is_not_read(tmp_path: Path) -> None:
     assert rows(trace) == rows_of(SOUND.events)
 
 
+def with_note(raw: bytes) -> tuple[bytes, bytes]:
+    """The sound document with `raw` as a value of the metadata before the events, and of that behind them."""
+    member = b'"note": ' + raw + b","
+    head = damage.HEAD.replace(b"{", b"{" + member, 1)
+    tail = damage.TAIL.replace(b"],", b"]," + member, 1)
+    return (
+        Sound(SOUND.events, SOUND.texts, head=head).document(),
+        Sound(SOUND.events, SOUND.texts, tail=tail).document(),
+    )
+
+
 METADATA = [
     (rb'"C:\Users\dir"', r"C:\Users\dir"),
     (b'"a\nb"', "a\nb"),
@@ -171,12 +182,8 @@ METADATA = [
 
 @pytest.mark.parametrize(("raw", "meant"), METADATA)
 def test_metadata_is_mended_like_events(tmp_path: Path, raw: bytes, meant: object) -> None:
-    member = b'"note": ' + raw + b","
-    for head, tail in (
-        (damage.HEAD.replace(b"{", b"{" + member, 1), damage.TAIL),
-        (damage.HEAD, damage.TAIL.replace(b"],", b"]," + member, 1)),
-    ):
-        trace = read_text(tmp_path, Sound(SOUND.events, SOUND.texts, head, tail).document())
+    for document in with_note(raw):
+        trace = read_text(tmp_path, document)
         assert (trace.event_count, trace.skipped_count) == (len(ALL), 0)
         assert rows(trace) == rows_of(SOUND.events)
         assert trace.metadata["note"] == meant
@@ -187,12 +194,8 @@ def test_metadata_is_mended_like_events(tmp_path: Path, raw: bytes, meant: objec
 
 @pytest.mark.parametrize("raw", [b'"a "b" c"', b'"a " c"', b"[1", b"1]", b"{", b"'x'", b'"C:\\dir\\"', b",,"])
 def test_metadata_that_cannot_be_mended_costs_no_event(tmp_path: Path, raw: bytes) -> None:
-    member = b'"note": ' + raw + b","
-    for head, tail in (
-        (damage.HEAD.replace(b"{", b"{" + member, 1), damage.TAIL),
-        (damage.HEAD, damage.TAIL.replace(b"],", b"]," + member, 1)),
-    ):
-        trace = read_text(tmp_path, Sound(SOUND.events, SOUND.texts, head, tail).document())
+    for document in with_note(raw):
+        trace = read_text(tmp_path, document)
         assert (trace.event_count, trace.skipped_count) == (len(ALL), 0)
         assert rows(trace) == rows_of(SOUND.events)
         assert any("metadata" in str(warning) for warning in trace.warnings)
