@@ -122,7 +122,7 @@ def analyze(
     top: int,
     quiet: bool,
 ) -> None:
-    """Turn TRACE (.json or .json.gz, of the PyTorch profiler) into a report directory."""
+    """Turn TRACE (of the PyTorch profiler, plain or compressed) into a report directory."""
     from tracekit import analysis, report
 
     chosen = (
