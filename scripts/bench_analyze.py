@@ -257,6 +257,11 @@ def _growth(steps: Sequence[Measured]) -> dict[str, dict[str, float]]:
     }
 
 
+def _exponent(value: float) -> str:
+    """Without the sign of what is rounded to nothing."""
+    return f"{round(value, 2) + 0.0:.2f}"
+
+
 def _kind(one: Measured) -> str:
     return one.file.rpartition(" ")[2]
 
@@ -322,7 +327,7 @@ def _print(result: Benchmark) -> None:
         )
         for one in steps:
             hta = f"{one.hta_to_it:.2f}" if one.hta_to_it else "—"
-            exponent = f"{growth[one.step]:.2f}" if one.step in growth else "—"
+            exponent = _exponent(growth[one.step]) if one.step in growth else "—"
             print(
                 f"{one.step:24}{one.seconds:9.3f}{one.slowest_seconds:9.3f}{one.cpu_seconds:9.3f}"
                 f"{one.gb_per_second:8.3f}{one.peak_mib:10.0f}{one.to_floor:9.3f}{one.cpu_to_floor:9.3f}"
@@ -365,7 +370,7 @@ def render_markdown(result: Benchmark) -> str:
                     else [""] * 3
                 ),
                 f"{last.hta_to_it:.1f}" if last and last.hta_to_it else "",
-                f"{exponent:.2f}" if exponent is not None else "",
+                _exponent(exponent) if exponent is not None else "",
             ]
         )
     starts = [["command", "s", "peak MiB"], ["---", "--:", "--:"]]
