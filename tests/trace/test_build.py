@@ -90,8 +90,9 @@ def test_only_complete_events_are_intervals(phase: str | None) -> None:
         ("f", "forward_backward", [0]),
         ("t", "fwdbwd", []),
         ("X", "fwdbwd", []),
-        ("s", "Fwdbwd", []),
+        ("s", "Fwdbwd", [0]),
         ("s", "ac2g", []),
+        ("s", None, []),
     ],
 )
 def test_which_events_are_ends_of_flows(phase: str, category: str, times: list[int]) -> None:

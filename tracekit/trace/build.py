@@ -5,15 +5,17 @@ For each event there are only list comprehensions over attributes and lookups; t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import compress
+from itertools import chain, compress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tracekit.messages import Message
+from tracekit.trace.categories import Category, Phase
 from tracekit.trace.clock import Clock, Floats
 from tracekit.trace.columns import (
     FRAME_PREFIX,
@@ -27,7 +29,7 @@ from tracekit.trace.columns import (
     Signature,
     Trace,
 )
-from tracekit.trace.events import NO_ARGS, NO_ID, Args, Event, decode_raw
+from tracekit.trace.events import ABSENT, NO_ARGS, NO_ID, Args, Event, Id, decode_raw
 from tracekit.trace.parts import Parts, Values, interleaved_parts, interleaved_values
 from tracekit.trace.tables import PairTable, Table
 
@@ -35,12 +37,26 @@ LARGEST_NUMBER = 2**62
 LATEST_US = 9e15  # the year 2255
 LONGEST_US = 1e12  # eleven days
 
-_GPU_CATEGORIES = {"kernel": 0, "gpu_memcpy": 1, "gpu_memset": 2, "memcpy": 1, "memset": 2}
-_OP_CATEGORIES = {"cpu_op", "operator"}
-_RANGE_CATEGORIES = {"user_annotation"}
-_LAUNCH_SUFFIXES = ("runtime", "driver")
-_FLOW_CATEGORIES = {"fwdbwd", "forward_backward"}
-_FLOW_ENDS = {"s": 0, "f": 1}
+_GPU_KINDS: dict[Category | None, int] = {
+    Category.KERNEL: 0,
+    Category.OLD_KERNEL: 0,
+    Category.GPU_MEMCPY: 1,
+    Category.MEMCPY: 1,
+    Category.GPU_MEMSET: 2,
+    Category.MEMSET: 2,
+}
+_CATEGORIES = {
+    "ops": (Category.CPU_OP, Category.OPERATOR),
+    "launches": (
+        *(Category.CUDA_RUNTIME, Category.CUDA_DRIVER, Category.HIP_RUNTIME, Category.HIP_DRIVER),
+        *(Category.XPU_RUNTIME, Category.PRIVATEUSE1_RUNTIME, Category.PRIVATEUSE1_DRIVER, Category.RUNTIME),
+    ),
+    "gpu_events": tuple(_GPU_KINDS),
+    "annotations": (Category.USER_ANNOTATION,),
+}
+_FLOW_CATEGORIES = frozenset({Category.FWDBWD, Category.FORWARD_BACKWARD})
+# What stands from the one to before the other are the strings with the prefix: comparing needs no call.
+_FIRST_FRAME, _BEHIND_FRAMES = FRAME_PREFIX, FRAME_PREFIX[:-1] + chr(ord(FRAME_PREFIX[-1]) + 1)
 _SEPARATOR = b"\0"  # which JSON does not hold
 
 _KINDS = ("ops", "launches", "gpu_events", "frames", "annotations", "flows")
@@ -68,6 +84,7 @@ class ColumnsBuilder:
         self.first_untimed: int | None = None  # where the first of them stands in the file
         self._names = Table()
         self._threads, self._devices, self._signatures, self._arrows = (PairTable() for _ in range(4))
+        self._bare = np.empty(0, np.int32)  # codes of signatures without arguments, by those of their names
         self._sizes: dict[str, list[int]] = {name: [] for name in self._tables}
         self._parts = {kind: Parts() for kind in _KINDS}
 
@@ -88,109 +105,129 @@ class ColumnsBuilder:
 
     def add(self, events: list[Event], text: bytes, begin: int = 0) -> None:
         """Adds `events`, which were decoded from `text`; that stands at `begin` in the file."""
+        kinds, flows = _chosen(events)
         self.event_count += len(events)
-        kinds: dict[str, list[Event]] = {kind: [] for kind in _KINDS}
-        append_of = _Appends(kinds)
-        for event in events:
-            append = append_of[event.cat]
-            if append is not None:
-                append(event)
-        chunk = _Chunk(events, text, begin, Clock(events, text))
-        for kind, add in (
-            ("ops", self._add_ops),
-            ("launches", self._add_launches),
-            ("gpu_events", self._add_gpu_events),
-            ("frames", self._add_frames),
-            ("annotations", self._add_intervals),
-            ("flows", self._add_flows),
-        ):
-            if kinds[kind]:
-                add(self._parts[kind], kinds[kind], chunk)
-            self._parts[kind].end_chunk()
-        for name, table in self._tables.items():
-            self._sizes[name].append(len(table.listed()))
-
-    def _add_ops(self, parts: Parts, events: list[Event], chunk: _Chunk) -> None:
-        events, columns = self._intervals(_complete(events), chunk)
-        args = [event.args or NO_ARGS for event in events]
-        signatures, join = self._signatures, _SEPARATOR.join
-        parts.append(
-            **columns,
-            signature=np.array(
-                [
-                    signatures[event.name][
-                        join((one.shapes, one.dtypes, one.concrete))
-                        if one.collective is None
-                        else (join((one.shapes, one.dtypes, one.concrete)), _collective(one))
-                    ]
-                    for event, one in zip(events, args, strict=True)
-                ],
-                np.int32,
-            ),
-            sequence=_numbers([one.sequence for one in args]),
-            forward_thread=_numbers([one.forward_thread for one in args]),
-        )
-
-    def _add_launches(self, parts: Parts, events: list[Event], chunk: _Chunk) -> None:
-        events, columns = self._intervals(_complete(events), chunk)
-        parts.append(**columns, correlation=_correlations(events))
-
-    def _add_gpu_events(self, parts: Parts, events: list[Event], chunk: _Chunk) -> None:
-        events, columns = self._intervals(_complete(events), chunk)
-        devices = self._devices
-        kind_of = {cat: _GPU_CATEGORIES[(cat or "").lower()] for cat in {event.cat for event in events}}
-        parts.append(
-            **columns,
-            correlation=_correlations(events),
-            device=np.array(
-                [devices[event.pid][(event.args or NO_ARGS).device] for event in events], np.int32
-            ),
-            kind=np.array([kind_of[event.cat] for event in events], np.int8),
-        )
-
-    def _add_frames(self, parts: Parts, events: list[Event], chunk: _Chunk) -> None:
-        events = [event for event in events if event.name is not None and event.name.startswith(FRAME_PREFIX)]
-        self._add_intervals(parts, events, chunk)
-
-    def _add_intervals(self, parts: Parts, events: list[Event], chunk: _Chunk) -> None:
-        parts.append(**self._intervals(_complete(events), chunk)[1])
-
-    def _add_flows(self, parts: Parts, events: list[Event], chunk: _Chunk) -> None:
-        events = [event for event in events if event.ph in _FLOW_ENDS and _is_usable_flow(event)]
-        start = np.array([event.ts for event in events], np.float64)
-        arrows, threads = self._arrows, self._threads
-        parts.append(
-            arrow=np.array([arrows[event.pid][event.id] for event in events], np.int32),
-            thread=np.array([threads[event.pid][event.tid] for event in events], np.int32),
-            time=chunk.clock.to_ns(events, start, None)[0],
-            is_end=np.array([_FLOW_ENDS[event.ph or ""] for event in events], np.int8),
-        )
-
-    def _intervals(self, events: list[Event], chunk: _Chunk) -> tuple[list[Event], dict[str, Ints]]:
-        """Those of the events whose times are sane, and their columns."""
-        start = _floats([event.ts for event in events])
-        duration = _floats([event.dur for event in events])
+        clock = Clock(events, text)
+        intervals = list(chain.from_iterable(kinds.values()))
+        start = _floats([event.ts for event in intervals])
+        duration = _floats([event.dur for event in intervals])
         # Comparisons with NaN, which stands for what is not there, are false.
         sane = (duration >= 0) & (duration < LONGEST_US) & (start > -LONGEST_US) & (start < LATEST_US)
         if not sane.all():
-            self._leave_out(list(compress(events, ~sane)), chunk)
-            events = list(compress(events, sane))
-            start, duration = start[sane], duration[sane]
-        names, threads = self._names, self._threads
-        starts, durations = chunk.clock.to_ns(events, start, duration)
-        return events, {
-            "name": np.array([names[event.name] for event in events], np.int32),
-            "thread": np.array([threads[event.pid][event.tid] for event in events], np.int32),
+            left_out = list(compress(intervals, ~sane))
+            self._count_untimed(left_out, events, text, begin)
+            unwanted = set(map(id, left_out))
+            for kind, chosen in kinds.items():
+                kinds[kind] = [event for event in chosen if id(event) not in unwanted]
+            intervals, start, duration = list(compress(intervals, sane)), start[sane], duration[sane]
+        starts, durations = clock.to_ns(intervals, start, duration)
+        names = self._names
+        columns = {
+            "name": np.array([names[event.name] for event in intervals], np.int32),
+            "thread": self._threads_of(intervals),
             "start": starts,
             "end": starts + durations,
         }
+        further = {"ops": self._of_ops, "launches": _of_launches, "gpu_events": self._of_gpu_events}
+        first = 0
+        for kind, chosen in kinds.items():
+            parts = self._parts[kind]
+            if chosen:
+                own = {name: column[first : first + len(chosen)] for name, column in columns.items()}
+                if kind in further:
+                    own |= further[kind](chosen, own["name"])
+                parts.append(**own)
+                first += len(chosen)
+            parts.end_chunk()
+        if flows:
+            self._add_flows(flows, clock)
+        self._parts["flows"].end_chunk()
+        for name, table in self._tables.items():
+            self._sizes[name].append(len(table.listed()))
 
-    def _leave_out(self, events: list[Event], chunk: _Chunk) -> None:
-        self.event_count -= len(events)
-        self.untimed_count += len(events)
-        position = chunk.position(events[0])
-        if self.first_untimed is None or position < self.first_untimed:
-            self.first_untimed = position
+    def _threads_of(self, events: list[Event]) -> Ints:
+        """Looked up once for events on the same thread that follow each other."""
+        threads = self._threads
+        codes: list[int] = []
+        append = codes.append
+        last_pid: Id = None
+        last_tid: Id = None
+        code: int | None = None
+        for event in events:
+            pid, tid = event.pid, event.tid
+            if tid != last_tid or pid != last_pid or code is None:
+                code, last_pid, last_tid = threads[pid][tid], pid, tid
+            append(code)
+        return np.array(codes, np.int32)
+
+    def _of_ops(self, events: list[Event], names: Ints) -> dict[str, Ints]:
+        args = [event.args or NO_ARGS for event in events]
+        return {
+            "signature": self._signatures_of(events, args, names),
+            "sequence": _numbers([one.sequence for one in args]),
+            "forward_thread": _numbers([one.forward_thread for one in args]),
+        }
+
+    def _signatures_of(self, events: list[Event], args: list[Args], names: Ints) -> Ints:
+        """By the code of the name for the many ops of which the trace says nothing more, else one by one."""
+        signatures, join = self._signatures, _SEPARATOR.join
+        if len(self._bare) < len(self._names):
+            self._bare = np.append(self._bare, np.full(len(self._names), NO_ID, np.int32))
+        codes = self._bare[names]
+        described = np.array(
+            [
+                one.shapes is not ABSENT
+                or one.dtypes is not ABSENT
+                or one.concrete is not ABSENT
+                or one.collective is not None
+                for one in args
+            ]
+        )
+        if described.all():
+            sought, chosen = np.arange(len(events)), list(zip(events, args, strict=True))
+        else:
+            codes[described] = NO_ID
+            sought = np.flatnonzero(codes == NO_ID)
+            chosen = [(events[at], args[at]) for at in sought.tolist()]
+        codes[sought] = [
+            signatures[event.name][
+                join((one.shapes, one.dtypes, one.concrete))
+                if one.collective is None
+                else (join((one.shapes, one.dtypes, one.concrete)), _collective(one))
+            ]
+            for event, one in chosen
+        ]
+        bare = sought[~described[sought]]
+        self._bare[names[bare]] = codes[bare]
+        return codes
+
+    def _of_gpu_events(self, events: list[Event], names: Ints) -> dict[str, Ints]:
+        devices, kinds = self._devices, _GPU_KINDS
+        return {
+            **_of_launches(events, names),
+            "device": np.array(
+                [devices[event.pid][(event.args or NO_ARGS).device] for event in events], np.int32
+            ),
+            "kind": np.array([kinds[event.cat] for event in events], np.int8),
+        }
+
+    def _add_flows(self, events: list[Event], clock: Clock) -> None:
+        start = np.array([event.ts for event in events], np.float64)
+        arrows, threads = self._arrows, self._threads
+        self._parts["flows"].append(
+            arrow=np.array([arrows[event.pid][event.id] for event in events], np.int32),
+            thread=np.array([threads[event.pid][event.tid] for event in events], np.int32),
+            time=clock.to_ns(events, start, None)[0],
+            is_end=np.array([event.ph is Phase.FLOW_END for event in events], np.int8),
+        )
+
+    def _count_untimed(self, untimed: list[Event], events: list[Event], text: bytes, begin: int) -> None:
+        self.event_count -= len(untimed)
+        self.untimed_count += len(untimed)
+        if self.first_untimed is None:
+            unwanted = set(map(id, untimed))
+            first = next(at for at, event in enumerate(events) if id(event) in unwanted)
+            self.first_untimed = begin + _position(text, first)
 
     def state(self) -> State:
         """What was collected; the builder is not to be used any more."""
@@ -252,70 +289,54 @@ def interleaved(states: Sequence[State]) -> ColumnsBuilder:
     return builder
 
 
-class _Appends(dict["str | None", "Callable[[Event], None] | None"]):
-    """What to do with an event of a category: append it to the events of its kind, or nothing."""
-
-    def __init__(self, kinds: dict[str, list[Event]]) -> None:
-        super().__init__()
-        self._kinds = kinds
-
-    def __missing__(self, category: str | None) -> Callable[[Event], None] | None:
-        name = (category or "").lower()
-        kind = (
-            "ops"
-            if name in _OP_CATEGORIES
-            else "gpu_events"
-            if name in _GPU_CATEGORIES
-            else "launches"
-            if name.endswith(_LAUNCH_SUFFIXES)
-            else "annotations"
-            if name in _RANGE_CATEGORIES
-            else "frames"
-            if name == "python_function"
-            else "flows"
-            if category in _FLOW_CATEGORIES
-            else None
-        )
-        append = self[category] = None if kind is None else self._kinds[kind].append
-        return append
+def _chosen(events: list[Event]) -> tuple[dict[str, list[Event]], list[Event]]:
+    """The events that are complete, by their kinds, and flows; only what somebody reads, in order."""
+    kinds: dict[str, list[Event]] = {kind: [] for kind in _KINDS[:-1]}
+    frames, flows = kinds["frames"], []
+    chosen_of: dict[Category | None, list[Event] | None] = dict.fromkeys((None, *Category))
+    chosen_of.update((one, kinds[kind]) for kind, categories in _CATEGORIES.items() for one in categories)
+    frame, complete = Category.PYTHON_FUNCTION, Phase.COMPLETE
+    first_frame, behind_frames = _FIRST_FRAME, _BEHIND_FRAMES
+    for event in events:
+        category = event.cat
+        chosen = chosen_of[category]
+        if chosen is not None:
+            if event.ph is complete and event.name is not None:
+                chosen.append(event)
+        elif category is frame:
+            name = event.name
+            if name is not None and first_frame <= name < behind_frames and event.ph is complete:
+                frames.append(event)
+        elif category in _FLOW_CATEGORIES and _is_usable_flow(event):
+            flows.append(event)
+    return kinds, flows
 
 
-@dataclass(frozen=True)
-class _Chunk:
-    """Where decoded events come from."""
-
-    events: list[Event]
-    text: bytes
-    begin: int
-    clock: Clock
-
-    def position(self, event: Event) -> int:
-        """Where the event stands in the file."""
-        at = 0
-        for raw, other in zip(decode_raw(self.text), self.events, strict=True):
-            at = self.text.index(bytes(raw), at)
-            if other is event:
-                break
-            at += 1
-        return self.begin + at
+def _of_launches(events: list[Event], names: Ints) -> dict[str, Ints]:
+    return {"correlation": _correlations(events)}
 
 
-def _complete(events: list[Event]) -> list[Event]:
-    """Those that have a beginning and an end, and a name."""
-    return [event for event in events if event.ph == "X" and event.name is not None]
+def _position(text: bytes, number: int) -> int:
+    """Where the event with that number begins in `text`."""
+    at = 0
+    for raw in decode_raw(text)[: number + 1]:
+        begin = text.index(bytes(raw), at)
+        at = begin + len(bytes(raw))
+    return begin
 
 
 def _floats(times: list[float | None]) -> Floats:
     """NaN for what is not there."""
     try:
-        return np.array(times, np.float64)
+        return np.array(array("d", times))  # type: ignore[type-var]
     except TypeError:
         return np.array([np.nan if time is None else time for time in times], np.float64)
 
 
 def _is_usable_flow(event: Event) -> bool:
     has_time = event.ts is not None and -LONGEST_US < event.ts < LATEST_US
-    return has_time and isinstance(event.id, (int, str))
+    is_end = event.ph is Phase.FLOW_START or event.ph is Phase.FLOW_END
+    return is_end and has_time and isinstance(event.id, (int, str))
 
 
 def _signature(name: str, key: bytes | tuple[bytes, CollectiveArgs | None]) -> Signature:
@@ -348,7 +369,7 @@ def _numbers(values: list[Any]) -> Ints:
     """`_number` of each."""
     if set(map(type, values)) <= {int}:
         try:
-            numbers = np.array(values, np.int64)
+            numbers = np.array(array("q", values))
         except OverflowError:
             pass
         else:
@@ -360,7 +381,7 @@ def _correlations(events: list[Event]) -> Ints:
     """Ids as int64; those beyond it keep their lowest 64 bits."""
     ids = [(event.args or NO_ARGS).correlation for event in events]
     try:
-        return np.array(ids, np.int64)
+        return np.array(array("q", ids))  # type: ignore[type-var]
     except (OverflowError, TypeError):
         lowest = [(NO_ID if one is None else one) & 0xFFFFFFFFFFFFFFFF for one in ids]
         return np.array(lowest, np.uint64).view(np.int64)

@@ -7,21 +7,23 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from tracekit.trace.categories import Category, Phase
+
 Id: TypeAlias = int | str | None
 
 NO_ID = -1
 
-_ABSENT = msgspec.Raw(b"")
+ABSENT = msgspec.Raw(b"")
 
 
-class Args(msgspec.Struct, gc=False, frozen=True):
+class Args(msgspec.Struct, gc=False, frozen=True, eq=False):
     """What only links events to each other may be of any form: a bad value loses a link, not the event."""
 
     correlation: int | None = NO_ID
     device: Id = None
-    shapes: msgspec.Raw = msgspec.field(default=_ABSENT, name="Input Dims")
-    dtypes: msgspec.Raw = msgspec.field(default=_ABSENT, name="Input type")
-    concrete: msgspec.Raw = msgspec.field(default=_ABSENT, name="Concrete Inputs")
+    shapes: msgspec.Raw = msgspec.field(default=ABSENT, name="Input Dims")
+    dtypes: msgspec.Raw = msgspec.field(default=ABSENT, name="Input type")
+    concrete: msgspec.Raw = msgspec.field(default=ABSENT, name="Concrete Inputs")
     sequence: Any = msgspec.field(default=NO_ID, name="Sequence number")
     forward_thread: Any = msgspec.field(default=NO_ID, name="Fwd thread id")
     collective: Any = msgspec.field(default=None, name="Collective name")
@@ -37,8 +39,8 @@ NO_ARGS = Args()
 class Event(msgspec.Struct, gc=False):
     """`ts` and `dur` are µs; as floats they are exact to the nanosecond up to 2^43 µs."""
 
-    ph: str | None = None
-    cat: str | None = None
+    ph: Phase | None = None
+    cat: Category | None = None
     name: str | None = None
     pid: Id = None
     tid: Id = None
