@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.trace.contents import rows, rows_of
-from tests.trace.damage import sound_trace
+from tests.trace.damage import in_name, sound_trace
 from tracekit.trace import open_source, read, with_events
 
 SOUND = sound_trace(3)
@@ -123,3 +123,33 @@ def copied_list(path: Path) -> list[dict[str, object]]:
     text = b"".join(with_events(path, read(path).layout, open_source(path).pieces(), []))
     events: list[dict[str, object]] = json.loads(text)
     return events
+
+
+def test_event_with_something_to_mend_that_the_file_cuts_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counted as mended as well as skipped, and the copy had a placeholder for it without a comma."""
+    path = tmp_path / "t.json"
+    monkeypatch.setattr(f"{CUT}.CHUNK_BYTES", len(SOUND.texts[0]))
+    monkeypatch.setattr("tracekit.trace.source.PIECE_BYTES", 40)
+    path.write_bytes(SOUND.head + SOUND.texts[0] + b", " + in_name(SOUND.texts[1], b"\xff") + b', "name": "')
+    trace = read(path)
+    assert (trace.event_count, trace.skipped_count) == (1, 1)
+    assert not any("UTF-8" in str(warning) for warning in trace.warnings)
+    assert copied(path) == [SOUND.events[0], ADDED]
+
+
+@pytest.mark.parametrize("comma", [", ", " ", ", ,"])
+def test_event_that_begins_as_none_does(tmp_path: Path, comma: str) -> None:
+    """Beside a broken one it was passed over, or counted as skipped and yet stood in the copy."""
+    path = tmp_path / "t.json"
+    odd = {"#": 1, **SOUND.events[1]}
+    for texts, before in (
+        ([odd, "{", SOUND.events[0]], 0),
+        ([SOUND.events[0], odd, "{", SOUND.events[2]], 1),
+    ):
+        path.write_text("[" + comma.join(map(json.dumps, texts)).replace('"{"', '{"ph": "X", ') + "]")
+        trace = read(path)
+        assert trace.skipped_count == 1
+        assert copied_list(path)[before] == odd
+        assert trace.event_count == len(texts) - 1

@@ -60,10 +60,6 @@ class Salvaged:
         self.texts.append(text)
         self.copies.append(text)
 
-    def take_back(self) -> None:
-        self.texts.pop()
-        self.copies.pop()
-
     def note(self, kind: str, *places: int) -> None:
         """Counts the places of something that was mended."""
         self.mended[kind] = self.mended.get(kind, 0) + len(places)
@@ -132,7 +128,12 @@ class _Salvage:
             self._pass_over(junk, 0, follows_event=False)
 
     def _pass_over(self, text: bytes, begin: int, follows_event: bool) -> None:
-        """What stands between events: a comma, text in the place of an event, or text beside them."""
+        """What stands between events: a comma, or an event that begins as none does, or text that is none."""
+        start = begin + len(text) - len(text.lstrip(_BETWEEN))
+        if start < begin + len(text) and self._take_span(start, begin + len(text)):
+            if self._text.count(b",", begin, start) != follows_event:
+                self._found.note(COMMAS, begin)
+            return
         parts = text.split(b",")
         stands_apart = len(parts) > 1 + follows_event and b"".join(parts[follows_event:-1]).strip()
         if PHASE.search(text) or (stands_apart and not parts[-1].strip()):
@@ -200,33 +201,27 @@ class _Salvage:
     def _take_apart(self, begin: int, end: int, ends_file: bool) -> None:
         """Takes the events at the beginning of a stretch, and what closes the list; the rest is lost."""
         text, found = self._text, self._found
-        while (value_end := scan_value(text, begin, end)) and self._take_mended(begin, value_end):
+        while value_end := scan_value(text, begin, end):
             rest = text[value_end:end]
-            if _CLOSING.match(rest) or (ends_file and rest.strip(_BETWEEN) == b"]"):
+            closes = _CLOSING.match(rest) or (ends_file and rest.strip(_BETWEEN) == b"]")
+            following = _NEXT.match(rest)
+            is_event = closes or following or _may_follow(rest, text[begin:value_end])
+            if not is_event or not self._take_mended(begin, value_end):
+                break
+            if closes:
                 found.closing, found.events_end = value_end + rest.index(b"]"), value_end
                 return
-            if (following := _NEXT.match(rest)) is None:
-                self._take_rest(begin, value_end, end, ends_file)
+            if following is None:
+                if ends_file and rest.strip(_BETWEEN):
+                    self._lose_end(value_end)
+                else:
+                    self._pass_over(rest, value_end, follows_event=True)
                 return
             begin = value_end + following.end()
         if ends_file:
             self._lose_end(begin)
         else:
             found.lose(text[begin:end], begin)
-
-    def _take_rest(self, begin: int, value_end: int, end: int, ends_file: bool) -> None:
-        """What follows an event, and is none: text of another program, or a part of that event."""
-        rest = self._text[value_end:end]
-        is_whole = b'"ts"' in self._text[begin:value_end] and not _PART.match(rest)
-        if rest.strip(_BETWEEN) and not is_whole and not PHASE.search(rest):
-            self._found.take_back()  # it may lack what stands here
-            value_end = begin
-        if ends_file and rest.strip(_BETWEEN):
-            self._lose_end(value_end)
-        elif value_end == begin:
-            self._found.lose(self._text[begin:end], begin)
-        else:
-            self._pass_over(rest, value_end, follows_event=True)
 
     def _lose_end(self, begin: int) -> None:
         """Loses what stands from `begin` to the end of the file, or to where the list of events is closed."""
@@ -246,6 +241,13 @@ class _Salvage:
             return not is_inner and not behind.strip()
         metadata = decode_object(b"{" + behind.lstrip(_BETWEEN))
         return metadata is not None and (not is_inner or not DOCUMENT_KEYS.isdisjoint(metadata))
+
+
+def _may_follow(rest: bytes, event: bytes) -> bool:
+    """Whether `rest`, which is no event, may stand behind this one: it is no part of it that came loose."""
+    if not rest.strip(_BETWEEN) or PHASE.search(rest):
+        return True
+    return b'"ts"' in event and not _PART.match(rest)
 
 
 def _spans(text: bytes) -> list[tuple[int, int]]:
