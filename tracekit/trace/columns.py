@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from tracekit.messages import Message
 from tracekit.trace.events import Id
+from tracekit.trace.salvage import Stretch
 
 Ints: TypeAlias = npt.NDArray[np.signedinteger[Any]]
 
@@ -107,8 +108,8 @@ class Layout:
     closing: int | None = None  # of the `]` behind it; None where the file ends before
     sound_head: bool = True  # what stands before the events is JSON, …
     sound_tail: bool = True  # … and what is behind the `]`
-    damaged: tuple[tuple[int, int], ...] = ()  # from and to, where there is a stretch that is no JSON …
-    lost: tuple[tuple[int, int], ...] = ()  # … and one too long to keep
+    damaged: tuple[Stretch, ...] = ()  # where something was skipped or mended
+    lost: tuple[tuple[int, int], ...] = ()  # from and to, where a stretch was too long to keep
 
 
 @dataclass(frozen=True)

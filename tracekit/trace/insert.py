@@ -6,11 +6,12 @@ What reading found that is no JSON, and where the file ends too early, is mended
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from tracekit.messages import N_, UserError
 from tracekit.trace.columns import Layout
-from tracekit.trace.salvage import NO_EVENT, Ending, salvage
+from tracekit.trace.salvage import NO_EVENT, Stretch, salvage
 
 
 def with_events(
@@ -24,16 +25,12 @@ def with_events(
     if not layout.sound_head:
         yield b'{"traceEvents":['
         source.skip(layout.events_start)
-    for begin, end, is_lost in sorted(
-        [(*one, False) for one in layout.damaged] + [(*one, True) for one in layout.lost]
-    ):
+    stretches = [(one.begin, one.end, one) for one in layout.damaged]
+    lost = [(begin, end, None) for begin, end in layout.lost]
+    for begin, end, stretch in sorted([*stretches, *lost], key=lambda one: one[:2]):
         yield from source.until(begin)
-        if is_lost:
-            source.skip(end)
-            yield NO_EVENT
-        else:
-            text = b"".join(source.until(end))
-            yield salvage(text, Ending.CLOSED, layout.is_list).for_copy or NO_EVENT
+        yield (stretch and _salvaged(source, stretch, layout.is_list)) or NO_EVENT
+        source.skip(end)
         if end < layout.events_end:
             yield b","
     yield from source.until(layout.events_end)
@@ -51,6 +48,13 @@ def with_events(
         yield from source.rest()
     elif not layout.is_list:
         yield b"}"
+
+
+def _salvaged(source: _Source, stretch: Stretch, is_list: bool) -> bytes:
+    """What reading made of the stretch that begins here; leaves in `source` what it did not take."""
+    text = b"".join(source.until(stretch.text_end))
+    source.give_back(text[stretch.end - stretch.begin :])
+    return salvage(text, stretch.ending, is_list).for_copy
 
 
 class _Source:
@@ -75,13 +79,19 @@ class _Source:
         for _ in self.until(position):
             pass
 
+    def give_back(self, text: bytes) -> None:
+        """Takes back the text that was taken last."""
+        self._piece = memoryview(text + self._piece)
+        self._offset -= len(text)
+
     def expect(self, text: bytes) -> None:
         if b"".join(self.until(self._offset + len(text))) != text:
             raise self._changed()
 
     def rest(self) -> Iterator[bytes]:
-        yield bytes(self._piece)
-        yield from self._pieces
+        """What is left, without the zeros that pad some files."""
+        for piece in chain([bytes(self._piece)], self._pieces):
+            yield piece.replace(b"\0", b"")
 
     def _next(self) -> bytes:
         piece = next(self._pieces, None)

@@ -16,7 +16,7 @@ from tracekit.trace.cut import BLIND_LIMIT_BYTES, METADATA_LIMIT_BYTES, Chunk, C
 from tracekit.trace.fits import Budget
 from tracekit.trace.metadata import Behind, Head, is_json
 from tracekit.trace.parallel import Share, helpers, worthwhile_processes
-from tracekit.trace.salvage import Ending, salvage
+from tracekit.trace.salvage import Ending, Stretch, salvage
 from tracekit.trace.scan import count_events
 from tracekit.trace.source import Progress, Source, open_source
 from tracekit.trace.strict import decode_chunk
@@ -103,7 +103,7 @@ class _Reading:
     builder: ColumnsBuilder = field(default_factory=ColumnsBuilder)
     undecodable: Places = field(default_factory=Places)
     mended: dict[str, Places] = field(default_factory=dict)
-    damaged: list[tuple[int, int]] = field(default_factory=list)
+    damaged: list[Stretch] = field(default_factory=list)
     events_end: int = 0
 
     def take(self, chunk: Chunk) -> None:
@@ -132,7 +132,7 @@ class _Reading:
         events = chunk.text[: end - chunk.begin].rstrip(b", \t\r\n")
         self.events_end = chunk.begin + len(events) if events else self.cutter.events_end
         if found.skipped or found.mended:
-            self.damaged.append((chunk.begin, end))
+            self.damaged.append(Stretch(chunk.begin, chunk.begin + len(chunk.text), end, ending))
         if found.skipped:
             self.undecodable.note(found.skipped, chunk.begin + (found.first_skipped or 0))
         for kind, count in found.mended.items():

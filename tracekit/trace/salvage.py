@@ -12,6 +12,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from itertools import islice
+from typing import NamedTuple
 
 from tracekit.trace.events import DECODE_ERRORS, decode_events
 from tracekit.trace.mend import COMMAS, JUNK, mend, mendings
@@ -78,6 +79,15 @@ class Ending(Enum):
     MORE = auto()  # other events follow
     CLOSED = auto()  # it is the end of the list
     FILE = auto()  # it is the end of the file
+
+
+class Stretch(NamedTuple):
+    """A part of a file that was salvaged, by all that salvaging it again takes to come to the same."""
+
+    begin: int
+    text_end: int  # of the text that was salvaged …
+    end: int  # … and of what reading took of it: less, or the comma behind it too
+    ending: Ending
 
 
 def salvage(text: bytes, ending: Ending, is_list: bool = False) -> Salvaged:
