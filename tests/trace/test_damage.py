@@ -306,3 +306,13 @@ def test_neighbours_may_be_damaged_each_in_its_own_way(tmp_path: Path) -> None:
             assert (trace.event_count, trace.skipped_count) == (len(events), len(ALL) - len(events)), (
                 first.what
             )
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_events_without_a_phase_behind_a_broken_one_are_read(tmp_path: Path, count: int) -> None:
+    """They become no rows, but are events, of which none may be lost unsaid."""
+    for damaged in KEYED:
+        texts = {7 + i: without(SOUND.texts[7 + i], "ph") for i in range(count)}
+        trace = read_text(tmp_path, SOUND.document({6: damaged.damage(SOUND.texts[6]), **texts}))
+        assert rows(trace) == rows_of([*SOUND.events[:6], *SOUND.events[7 + count :]]), damaged.what
+        assert (trace.event_count, trace.skipped_count) == (len(ALL) - 1, 1), damaged.what

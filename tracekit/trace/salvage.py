@@ -147,7 +147,7 @@ class _Salvage:
         parts = text.split(b",")
         stands_apart = len(parts) > 1 + follows_event and b"".join(parts[follows_event:-1]).strip()
         if PHASE.search(text) or (stands_apart and not parts[-1].strip()):
-            self._found.lose(text, begin)
+            self._lose(begin, begin + len(text))
         elif text.strip(_BETWEEN):
             self._found.note(JUNK, begin)
         elif len(parts) != 1 + follows_event:
@@ -231,7 +231,18 @@ class _Salvage:
         if ends_file:
             self._lose_end(begin)
         else:
-            found.lose(text[begin:end], begin)
+            self._lose(begin, end)
+
+    def _lose(self, begin: int, end: int) -> None:
+        """Loses a broken event, but no whole ones behind it: those with a time and without a phase."""
+        text = self._text
+        for start in islice(event_starts(text[begin + 1 : end]), _MOST_SPANS):
+            behind = begin + 1 + start
+            if _are_timed(text[behind:end].rstrip(_BETWEEN)):
+                self._found.lose(text[begin:behind], begin)
+                self._take_span(behind, end)
+                return
+        self._found.lose(text[begin:end], begin)
 
     def _lose_end(self, begin: int) -> None:
         """Loses what stands from `begin` to the end of the file, or to where the list of events is closed."""
@@ -240,7 +251,7 @@ class _Salvage:
             end = bracket.start(1)
             if self._may_follow_events(self._text[end + 1 :], is_inner=end in inner):
                 if not self._take_mended(begin, end):
-                    self._found.lose(self._text[begin:end], begin)
+                    self._lose(begin, end)
                 self._found.closing = self._found.events_end = end
                 return
         self._found.unfinished = begin
@@ -282,6 +293,14 @@ def _find_sound(
         middle = (begin + end) // 2
         _find_sound(text, spans, begin, middle, sound)
         _find_sound(text, spans, middle, end, sound)
+
+
+def _are_timed(text: bytes) -> bool:
+    """Whether `text` is whole events with a time; an object in a list of another event hardly has one."""
+    try:
+        return all(event.ts is not None for event in decode_events(b"[" + text + b"]"))
+    except DECODE_ERRORS:
+        return False
 
 
 def _decodes(text: bytes) -> bool:
