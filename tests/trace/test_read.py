@@ -148,6 +148,22 @@ def test_many_chunks_lose_nothing(tmp_path: Path) -> None:
     assert trace.skipped_count == 0
 
 
+@pytest.mark.parametrize("separators", [(", ", ": "), (",", ":")])
+@pytest.mark.parametrize("is_list", [True, False])
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_what_looks_like_events_in_an_event_is_a_part_of_it(
+    tmp_path: Path, at: int, is_list: bool, separators: tuple[str, str]
+) -> None:
+    builder = TraceBuilder()
+    inner = TraceBuilder().event("cpu_op", "a", 1, 2).event("cpu_op", "b", 1, 2)
+    for i in range(3):
+        builder.event("cpu_op", f"op{i}", i, i + 1, args={"rows": inner.events} if i == at else {})
+    document = builder.events if is_list else {"traceEvents": builder.events, "rows": inner.events}
+    trace = read(write(tmp_path / "t.json", json.dumps(document, separators=separators)))
+    assert [trace.names[code] for code in trace.ops.name] == ["op0", "op1", "op2"]
+    assert (trace.event_count, trace.skipped_count, trace.warnings) == (3, 0, ())
+
+
 def test_broken_event_costs_one_event(tmp_path: Path) -> None:
     good = json.dumps(small().document())
     bad = good.replace('"dur": 1.0', '"dur": NaN').replace('"dur": 1,', '"dur": NaN,')

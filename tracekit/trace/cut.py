@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from typing import NamedTuple
 
+from tracekit.trace.events import DECODE_ERRORS, decode_raw
 from tracekit.trace.metadata import Behind, Head, find_head, read_behind
 from tracekit.trace.scan import Boundary, count_events, next_event, scan_value
 
@@ -164,20 +165,31 @@ class Cutter:
         """The text up to the end of the events, if that is found."""
         text = self._text
         boundary = self._boundary.last(text)
-        end: int | None = 0
-        following: re.Match[bytes] | None = None
-        pattern = _CLOSING_OF_LIST if self.head and self.head.is_list else _CLOSING
-        if not pattern.match(text):
-            end = scan_value(text, boundary[1] if boundary else 0)
-            while end is not None and (following := _FOLLOWING.match(text, end)):
-                end = scan_value(text, following.end())
-        closing = pattern.match(text, end) if end is not None else None
-        if closing is None or end is None:
+        found = self._find_closing(boundary[1] if boundary else 0)
+        if boundary and not (found and _are_whole(text[: found[0]])):
+            # What seems to begin at the boundary may be a part of an event.
+            other = self._find_closing(0)
+            found = other if other and _are_whole(text[: other[0]]) else found
+        if found is None:
             return None
+        end, closing = found
         self.closing = self._offset + closing.start(1)
         self._tail.add(text[closing.end() :])
         self._text = b""
         return Chunk(text[:end], self._offset) if end else None
+
+    def _find_closing(self, begin: int) -> tuple[int, re.Match[bytes]] | None:
+        """Where the last of the events ends that begin with one at `begin`, and what closes their list."""
+        text = self._text
+        pattern = _CLOSING_OF_LIST if self.head and self.head.is_list else _CLOSING
+        if closing := pattern.match(text):
+            return 0, closing
+        end = scan_value(text, begin)
+        while end is not None and (following := _FOLLOWING.match(text, end)):
+            end = scan_value(text, following.end())
+        if end is None or (closing := pattern.match(text, end)) is None:
+            return None
+        return end, closing
 
     def _find_again(self) -> bool:
         """Whether an event begins in the text at last; what stands before it is lost."""
@@ -210,6 +222,14 @@ class Cutter:
             self.closing = self._offset + end
             self._tail.add(self._text[closed.end(1) :])
         self.lost.append(Lost(losing.begin, self._offset + end, events))
+
+
+def _are_whole(events: bytes) -> bool:
+    try:
+        decode_raw(b"[" + events + b"]")
+    except DECODE_ERRORS:
+        return False
+    return True
 
 
 class _Tail:
