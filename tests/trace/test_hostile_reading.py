@@ -307,6 +307,17 @@ def test_file_without_an_event_is_refused(tmp_path: Path, start: bytes, part: by
     assert result["peak"] < PEAK_BYTES
 
 
+@pytest.mark.parametrize("megabytes", [65, 100])
+@pytest.mark.parametrize("behind", [b'"}}]}', b'"}}, {"ph": 1}]}', b""])
+def test_trace_of_one_event_that_is_too_large(tmp_path: Path, megabytes: int, behind: bytes) -> None:
+    """It was said to have no events, or to end before its first one."""
+    start = b'{"traceEvents": [{"ph": "X", "cat": "cpu_op", "name": "a", "ts": 1, "dur": 1, "args": {"a": "'
+    result = read_apart(tmp_path / "t.json", [start, *[b"x" * MEGABYTE] * megabytes, behind])
+    reason = "has no event that can be read: one is larger than 32 MiB, which is too large"
+    assert result["refused"] == f"{tmp_path / 't.json'}: {reason}"
+    assert result["peak"] < PEAK_BYTES
+
+
 @pytest.mark.parametrize("part", [b"x", b"\0", b'"', b"[", b"{", b"}, {", b"]", b"\\"])
 def test_garbage_between_events_costs_none_of_those_around_it(tmp_path: Path, part: bytes) -> None:
     """One at most is made up, for what cannot be decoded."""

@@ -195,8 +195,13 @@ def test_ids_near_the_limit_of_64_bits(tmp_path: Path) -> None:
         (b"time,name\n1,2\n", "is not JSON"),
         (b'{"a": 1}', "has no traceEvents"),
         (b"null", "has no traceEvents"),
-        (b"[1, 2, 3]", "no events"),
-        (b'{"traceEvents": []}', "has no events"),
+        (b"[1, 2, 3]", "no events that can be read"),
+        (
+            b'[{"ph": "X" "cat": "cpu_op"}, {"ph": "X", "cat": "cpu_op", "name": "a"}]',
+            "no events that can be read",
+        ),
+        (b'[{"ph": "X" "cat": "cpu_op"}, {"ph": "X", "cat": "cpu', "no events that can be read"),
+        (b'{"traceEvents": []}', "has no events; was the profiler running"),
         (
             b'{"traceEvents": [{"ph": "X", "cat": "blink", "name": "n", "ts": 1, "dur": 1}]}',
             "none of its 1 events",

@@ -44,6 +44,7 @@ class Lost(NamedTuple):
     begin: int
     end: int
     events: int
+    is_event: bool  # it begins as one does
 
 
 class Cutter:
@@ -157,7 +158,8 @@ class Cutter:
             return chunk
         self._missing = len(self._text)
         if len(self._text) > EVENT_LIMIT_BYTES:
-            self._losing = Lost(self._offset, self._offset, 0)
+            is_event = self._text.lstrip(_BETWEEN).startswith(b"{")
+            self._losing = Lost(self._offset, self._offset, 0, is_event)
             self._forget(self._losing)
         return None
 
@@ -201,7 +203,7 @@ class Cutter:
             self._forget(losing)
             return False
         events = losing.events + count_events(self._text[:start])
-        self.lost.append(Lost(losing.begin, self._offset + start, max(1, events)))
+        self.lost.append(losing._replace(end=self._offset + start, events=max(1, events)))
         self._losing = None
         self._drop(start)
         return True
@@ -211,7 +213,7 @@ class Cutter:
         forgotten = max(0, len(self._text) - _OVERLAP_BYTES)
         events = losing.events + count_events(self._text[:forgotten])
         self._drop(forgotten)
-        self._losing = Lost(losing.begin, self._offset, events)
+        self._losing = losing._replace(end=self._offset, events=events)
         self._missing = 1
         self.gave_up = self._offset - losing.begin > BLIND_LIMIT_BYTES
 
@@ -221,7 +223,7 @@ class Cutter:
             end = closed.start(1)
             self.closing = self._offset + end
             self._tail.add(self._text[closed.end(1) :])
-        self.lost.append(Lost(losing.begin, self._offset + end, events))
+        self.lost.append(losing._replace(end=self._offset + end, events=events))
 
 
 def _are_whole(events: bytes) -> bool:

@@ -6,13 +6,14 @@ decode goes to `salvage`, alone. This is the one place that chooses between them
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tracekit.messages import N_, Message, UserError
 from tracekit.trace.build import ColumnsBuilder
 from tracekit.trace.columns import Layout, Trace
-from tracekit.trace.cut import BLIND_LIMIT_BYTES, METADATA_LIMIT_BYTES, Chunk, Cutter
+from tracekit.trace.cut import BLIND_LIMIT_BYTES, EVENT_LIMIT_BYTES, METADATA_LIMIT_BYTES, Chunk, Cutter, Lost
 from tracekit.trace.fits import Budget
 from tracekit.trace.metadata import Behind, Head, is_json
 from tracekit.trace.parallel import Share, helpers, worthwhile_processes
@@ -172,7 +173,7 @@ class _Reading:
             list(warnings),
             {**cutter.head.metadata, **behind.metadata},
         )
-        _check(trace, problem)
+        _check(trace, problem, cutter.lost)
         return replace(trace, layout=self._layout(cutter.head, behind))
 
     def _problem(self, behind: Behind) -> Message | None:
@@ -201,14 +202,10 @@ class _Reading:
         )
 
 
-def _check(trace: Trace, problem: Message | None) -> None:
+def _check(trace: Trace, problem: Message | None, lost: Iterable[Lost]) -> None:
     """Raises `UserError` where there is nothing to report on."""
     if trace.event_count == 0:
-        if problem:
-            raise UserError(
-                N_("{path}: ends before its first event; copy or capture it again", path=trace.path)
-            )
-        raise UserError(N_("{path}: has no events; was the profiler running?", path=trace.path))
+        raise UserError(_without_events(trace, problem, lost))
     if not any(map(len, (trace.ops, trace.launches, trace.gpu_events, trace.frames, trace.annotations))):
         raise UserError(
             N_(
@@ -218,6 +215,21 @@ def _check(trace: Trace, problem: Message | None) -> None:
                 count=trace.event_count,
             )
         )
+
+
+def _without_events(trace: Trace, problem: Message | None, lost: Iterable[Lost]) -> Message:
+    """Why there is no event to read."""
+    if any(one.is_event for one in lost):
+        return N_(
+            "{path}: has no event that can be read: one is larger than {size} MiB, which is too large",
+            path=trace.path,
+            size=EVENT_LIMIT_BYTES >> 20,
+        )
+    if trace.skipped_count > bool(problem):  # more than the one that is cut off
+        return N_("{path}: has no events that can be read; copy or capture it again", path=trace.path)
+    if problem:
+        return N_("{path}: ends before its first event; copy or capture it again", path=trace.path)
+    return N_("{path}: has no events; was the profiler running?", path=trace.path)
 
 
 def _unreadable(path: Path, beginning: bytes, gave_up: bool, problem: Message | None) -> Message:
