@@ -195,8 +195,22 @@ def test_language_follows_the_locale(environment: dict[str, str], language: str)
     assert default_language(environment) == language
 
 
-def test_default_directory_is_the_name_of_the_trace() -> None:
-    assert default_directory(Path("a/h100_qwen1.5_0.5b.json.gz")) == Path("h100_qwen1.5_0.5b-report")
+@pytest.mark.parametrize(
+    ("name", "directory"),
+    [
+        ("h100_qwen1.5_0.5b.json.gz", "h100_qwen1.5_0.5b-report"),
+        *(
+            (f"trace.json.{packed}", "trace-report")
+            for packed in ("zst", "bz2", "xz", "zip", "gz.zip", "zst.xz")
+        ),
+        ("trace.zip", "trace-report"),
+        ("host_1.2.pt.trace.json", "host_1.2.pt.trace-report"),
+        ("a.gz.json", "a.gz-report"),
+        (".json.gz", "trace-report"),
+    ],
+)
+def test_default_directory_is_the_name_of_the_trace(name: str, directory: str) -> None:
+    assert default_directory(Path("a", name)) == Path(directory)
 
 
 def test_main_returns_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:

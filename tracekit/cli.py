@@ -263,7 +263,13 @@ def default_copy(trace: Path) -> Path:
 
 
 def _stem(trace: Path) -> str:
-    return trace.name.removesuffix(".gz").removesuffix(".json") or "trace"
+    """The file's name without what says how it is packed."""
+    from tracekit.trace.containers import SUFFIXES
+
+    name = trace.name
+    while name.endswith(SUFFIXES):
+        name = name.rpartition(".")[0]
+    return name.removesuffix(".json") or "trace"
 
 
 def _check_figures(*figures: float | None) -> None:

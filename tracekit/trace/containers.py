@@ -11,6 +11,8 @@ from tracekit.trace.streams import UTF16, Input, Report, Unpacking, as_utf8, dec
 from tracekit.trace.zips import ZIP, unzipped
 
 MOST_LAYERS = 3
+SUFFIXES = (".gz", ".zst", ".bz2", ".xz", ".zip")
+"""What the names of files end in that are packed in a way that is unpacked here."""
 
 _LONGEST_MAGIC = 6
 
