@@ -5,6 +5,7 @@ What reading found that is no JSON, and where the file ends too early, is mended
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -21,7 +22,21 @@ def with_events(
 
     Each of `events` is the JSON of one. Raises `UserError` where the file is not the one that was read.
     """
-    source = _Source(path, pieces)
+    return _as_utf8(_with_events(_Source(path, pieces), layout, events))
+
+
+def _as_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The pieces with U+FFFD for what is no UTF-8: reading does not look into strings that nobody reads."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    is_between_characters = True
+    for piece in pieces:
+        if not (is_between_characters and piece.isascii()):
+            piece = decoder.decode(piece).encode()
+            is_between_characters = not decoder.getstate()[0]
+        yield piece
+
+
+def _with_events(source: _Source, layout: Layout, events: Iterable[bytes]) -> Iterator[bytes]:
     if not layout.sound_head:
         yield b'{"traceEvents":['
         source.skip(layout.events_start)
