@@ -11,7 +11,7 @@ from tracekit.analysis.gaps import Gaps
 from tracekit.analysis.module_rows import Measured
 from tracekit.analysis.per_pass import PerPass
 from tracekit.analysis.places import places
-from tracekit.analysis.roofline import roofline_fields
+from tracekit.analysis.roofline import limit_of
 from tracekit.analysis.schema import HeadroomRow
 from tracekit.analysis.work import OpWork
 from tracekit.attribution import NOBODY, sum_by
@@ -35,17 +35,22 @@ def headroom_rows(
         _medians_of_sums(column, list(groups.values()))
         for column in (work.own_bound_per_pass, work.own_time_per_pass, above_bound)
     )
+    group = np.empty(len(tree.modules), np.int32)
+    for position, members in enumerate(groups.values()):
+        group[members] = position
+    own = work.own.each(lambda column: sum_by(group, column, len(groups)))
+    own_time = sum_by(group, self_time, len(groups))
     rows = []
     for position, (place, members) in enumerate(groups.items()):
-        own = work.own.each(lambda column, at=members: column[at].sum(keepdims=True))  # type: ignore[misc]
-        bounded = float(own.bounded_time[0])
+        bounded = float(own.bounded_time[position])
         if not bounded:
             continue
         if has_passes:
             bound, time, headroom = (one[position] for one in (bounds, times, headrooms))
         else:
-            bound, time = float(own.bound[0]) / 1000, float(self_time[members].sum()) / 1000
-            headroom = (bounded - float(own.bound[0])) / 1000
+            bound_ns = float(work.own.bound[members].sum())  # of fractions numpy's own sum loses least
+            bound, time = bound_ns / 1000, float(own_time[position]) / 1000
+            headroom = (bounded - bound_ns) / 1000
         types = {tree.modules[index].type for index in members}
         rows.append(
             HeadroomRow(
@@ -57,7 +62,7 @@ def headroom_rows(
                 bound_us=bound,
                 headroom_us=max(0.0, headroom),
                 share=measured.share_of_wall(max(0.0, headroom)) if has_passes else None,
-                limited_by=roofline_fields(own, 0, 0, int(self_time[members].sum()))["limited_by"],
+                limited_by=limit_of(own, position, int(own_time[position])),
             )
         )
     rows += _outside(measured, ops)
@@ -88,7 +93,7 @@ def _outside(measured: Measured, ops: OpWork) -> list[HeadroomRow]:
                     bound_us=bound / 1000 / max(1, passes),
                     headroom_us=headroom,
                     share=measured.share_of_wall(headroom) if passes else None,
-                    limited_by=roofline_fields(own, 0, 0, int(bounded))["limited_by"],
+                    limited_by=limit_of(own, 0, int(bounded)),
                 )
             )
     return rows

@@ -37,7 +37,7 @@ def roofline_fields(
         "bounded_gpu_time_us": bounded / 1000 if time and knows else None,
         "bound_share": bound / bounded if bounded else None,
         "beats_bound": bool(bounded and bound > bounded),
-        "limited_by": _limit(work, index, time),
+        "limited_by": limit_of(work, index, time),
         "headroom_us": max(0.0, bounded - bound) / 1000 if bounded else None,
         **_place_in_roofline(float(work.bounded_flops[index]), float(work.bounded_bytes[index]), bounded),
     }
@@ -52,7 +52,7 @@ def _place_in_roofline(flops: float, traffic: float, time_ns: float) -> dict[str
     }
 
 
-def _limit(work: Work, index: int, gpu_time_ns: int) -> str | None:
+def limit_of(work: Work, index: int, gpu_time_ns: int) -> str | None:
     """What limits most of the GPU time; the host where the GPU waits for it for longer than it works."""
     if work.idle[index] > gpu_time_ns > 0:
         return "host"
