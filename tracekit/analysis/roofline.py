@@ -54,9 +54,11 @@ def _place_in_roofline(flops: float, traffic: float, time_ns: float) -> dict[str
 
 def limit_of(work: Work, index: int, gpu_time_ns: int) -> str | None:
     """What limits most of the GPU time; the host where the GPU waits for it for longer than it works."""
-    if work.idle[index] > gpu_time_ns > 0:
+    if not gpu_time_ns:
+        return None
+    if work.idle[index] > gpu_time_ns:
         return "host"
     times = {name: float(getattr(work, name)[index]) for name in LIMITS}
-    if not gpu_time_ns or sum(times.values()) < KNOWN_SHARE * gpu_time_ns:
+    if sum(times.values()) < KNOWN_SHARE * gpu_time_ns:
         return None
     return max(times, key=lambda name: times[name])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from tracekit.analysis.schema import Finding
 from tracekit.attribution import NOBODY
 from tracekit.costs.registry import DTYPE_BYTES
 from tracekit.messages import N_
+from tracekit.trace import Signature
 
 # With fewer queries or keys the scores fit into caches, and there is nothing to gain.
 LEAST_SEQUENCE = 128
@@ -25,12 +27,13 @@ FARTHEST = 12
 _SOFTMAX = frozenset(("_softmax", "_safe_softmax"))
 
 
-class _Scores(NamedTuple):
-    """What an op is to scores: their softmax, a product, or another that reads so many elements."""
+class _Softmax(NamedTuple):
+    """The scores that a softmax is over."""
 
-    softmax: tuple[int, int, int, str] | None  # elements, queries, keys, type
-    gemm: Gemm | None
-    elements: int  # of the largest operand
+    elements: int
+    queries: int
+    keys: int
+    dtype: str
 
 
 @dataclass
@@ -57,22 +60,23 @@ class AttentionCall(NamedTuple):
 
 def attention_calls(evidence: Evidence) -> list[AttentionCall]:
     """Where a softmax stands between a product that makes scores and one that takes them."""
-    work = evidence.work
-    roles = [_NOTHING] * len(evidence.trace.signatures)
+    work, signatures = evidence.work, evidence.trace.signatures
+    known: list[_Softmax | None] = [None] * len(signatures)
     for code in np.unique(work.signature).tolist():
         if code != NOBODY:
-            roles[code] = _role(evidence, code)
-    at = np.flatnonzero(evidence.of_work([role.softmax is not None for role in roles]) & work.in_pass)
-    signature = work.signature.tolist()
+            known[code] = _softmax_of(signatures[code])
+    at = np.flatnonzero(evidence.of_work([one is not None for one in known]) & work.in_pass)
+    gemm = cache(lambda code: gemm_of(signatures[code]) if code != NOBODY else None)
+    elements = cache(lambda code: _most_elements(signatures[code]) if code != NOBODY else 0)
     found = []
     for position in at.tolist():
-        softmax = roles[signature[position]].softmax
-        products = _between_products(evidence, roles, position)
+        softmax = known[int(work.signature[position])]
+        products = softmax and _between_products(evidence, gemm, position, softmax)
         if softmax is None or products is None:
             continue
         first, last = products
-        between = [i for i in range(first + 1, last) if signature[i] != NOBODY]
-        inner = tuple(i for i in between if roles[signature[i]].elements == softmax[0])
+        between = enumerate(work.signature[first + 1 : last].tolist(), first + 1)
+        inner = tuple(i for i, code in between if elements(code) == softmax.elements)
         found.append(AttentionCall(first, last, inner, *softmax))
     return found
 
@@ -123,28 +127,30 @@ def materialised_attention(evidence: Evidence, calls: Sequence[AttentionCall]) -
         )
 
 
-_NOTHING = _Scores(None, None, 0)
+def _softmax_of(signature: Signature) -> _Softmax | None:
+    """None for what is no softmax, or one over few scores."""
+    if short_name(signature.name) not in _SOFTMAX:
+        return None
+    scores = next((one for one in tensors_of(signature) if one is not None), None)
+    if scores is None or len(scores.shape) < 2:
+        return None
+    *_, queries, keys = scores.shape
+    if min(queries, keys) < LEAST_SEQUENCE:
+        return None
+    return _Softmax(scores.elements, queries, keys, scores.dtype or "")
 
 
-def _role(evidence: Evidence, code: int) -> _Scores:
-    signature = evidence.trace.signatures[code]
-    tensors = [one for one in tensors_of(signature) if one is not None]
-    elements = max((one.elements for one in tensors), default=0)
-    softmax = None
-    if short_name(signature.name) in _SOFTMAX and tensors and len(tensors[0].shape) > 1:
-        *_, queries, keys = tensors[0].shape
-        if min(queries, keys) >= LEAST_SEQUENCE:
-            softmax = tensors[0].elements, queries, keys, tensors[0].dtype or ""
-    return _Scores(softmax, gemm_of(signature), elements)
+def _most_elements(signature: Signature) -> int:
+    """Of the largest tensor that an op reads."""
+    return max((one.elements for one in tensors_of(signature) if one is not None), default=0)
 
 
-def _between_products(evidence: Evidence, roles: Sequence[_Scores], softmax: int) -> tuple[int, int] | None:
+def _between_products(
+    evidence: Evidence, gemm_of_code: Callable[[int], Gemm | None], softmax: int, scores: _Softmax
+) -> tuple[int, int] | None:
     """Positions of the products that make the scores and take them, in one call of a module."""
     work = evidence.work
-    wanted = roles[int(work.signature[softmax])].softmax
-    if wanted is None:
-        return None
-    elements, queries, keys, _ = wanted
+    elements, queries, keys, _ = scores
 
     def makes(one: Gemm) -> bool:
         return one.batch * one.m * one.n == elements and (one.m, one.n) == (queries, keys)
@@ -157,7 +163,7 @@ def _between_products(evidence: Evidence, roles: Sequence[_Scores], softmax: int
         for position in range(softmax + step, softmax + step * (FARTHEST + 2), step):
             if not 0 <= position < len(work) or work.thread[position] != work.thread[softmax]:
                 return None
-            gemm = roles[int(work.signature[position])].gemm if work.signature[position] != NOBODY else None
+            gemm = gemm_of_code(int(work.signature[position]))
             if gemm is not None:
                 if not fits(gemm):
                     return None

@@ -68,8 +68,7 @@ class Gemm(NamedTuple):
 def gemm_of(signature: Signature) -> Gemm | None:
     """None for what is no product of two matrices, or has no shapes."""
     first = _FIRST_OPERAND.get(short_name(signature.name))
-    inputs = tensors_of(signature)
-    if first is None or len(inputs) < first + 2:
+    if first is None or len(inputs := tensors_of(signature)) < first + 2:
         return None
     a, b = inputs[first], inputs[first + 1]
     if (

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from tracekit.analysis.findings.evidence import Evidence
 from tracekit.analysis.findings.figures import ms, percent
 from tracekit.analysis.schema import Finding, OpRow, Report
@@ -39,12 +41,16 @@ def behind_their_like(evidence: Evidence, report: Report) -> Iterator[Finding]:
 
 
 def _behind(evidence: Evidence, rows: Sequence[OpRow], behind: float, rate: str) -> Iterator[Finding]:
-    for row in rows:
-        like = [one for one in rows if one.dtypes == row.dtypes or rate == "gbs"]
-        best = max(
-            (one for one in like if 1 / SIMILAR_SIZE <= _size(one) / _size(row) <= SIMILAR_SIZE),
-            key=_reached,
-        )
+    size = np.array([_size(row) for row in rows], np.float64)
+    reached = np.array([_reached(row) for row in rows], np.float64)
+    numbers: dict[str | None, int] = {}
+    types = np.array([numbers.setdefault(row.dtypes, len(numbers)) for row in rows], np.int64)
+    for position, row in enumerate(rows):
+        ratio = size / size[position]
+        is_like = (ratio >= 1 / SIMILAR_SIZE) & (ratio <= SIMILAR_SIZE)
+        if rate == "tflops":
+            is_like &= types == types[position]
+        best = rows[int(np.argmax(np.where(is_like, reached, -1.0)))]
         if _reached(row) >= behind * _reached(best):
             continue
         gain = evidence.per_pass_us(1000 * row.gpu_time_us * (1 - _reached(row) / _reached(best)))
