@@ -66,12 +66,10 @@ def nest(intervals: Intervals) -> Nesting:
     order, is_sorted = _outer_first(intervals)
     thread, end = (one if is_sorted else one[order] for one in (intervals.thread, intervals.end))
     candidate = np.arange(-1, count - 1, dtype=np.int32)
-    is_same_thread = thread[1:] == thread[:-1]
-    candidate[1:][~is_same_thread] = NOBODY
-    pending = np.flatnonzero(is_same_thread & (end[:-1] < end[1:])) + 1
-    while len(pending):
+    candidate[_is_outermost(thread, end)] = NOBODY
+    pending = np.flatnonzero((candidate[1:] != NOBODY) & (end[:-1] < end[1:])) + 1
+    while len(pending):  # each has a parent, which encloses its candidate too
         candidate[pending] = candidate[candidate[pending]]
-        pending = pending[candidate[pending] != NOBODY]
         pending = pending[end[candidate[pending]] < end[pending]]
     behind = _behind(candidate)
     if is_sorted:
@@ -95,6 +93,14 @@ def _outer_first(intervals: Intervals) -> tuple[Ints, bool]:
         tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
         order[tied] = order[tied][np.lexsort((-end[tied], key[tied]))]
     return order, bool((order[1:] > order[:-1]).all())
+
+
+def _is_outermost(thread: Ints, end: Ints) -> Mask:
+    """Whether all intervals before each, in the order of a nesting, end before it does on its thread."""
+    (key,) = moments((thread, end))
+    result = np.ones(len(key), np.bool_)
+    result[1:] = np.maximum.accumulate(key)[:-1] < key[1:]
+    return result
 
 
 def _behind(parent: Ints) -> Ints:
