@@ -145,7 +145,12 @@ def innermost(nesting: Nesting, thread: Ints, start: Ints, end: Ints) -> Ints:
     An interval encloses a query if it starts no later and ends no earlier. Where two touch at a point that
     is the whole query, the later one has it.
     """
-    found = last_started(nesting, thread, start)
+    return innermost_from(nesting, last_started(nesting, thread, start), end)
+
+
+def innermost_from(nesting: Nesting, last: Ints, end: Ints) -> Ints:
+    """`innermost` of queries of which `last_started` is known already."""
+    found: Ints = last.copy()
     outer_end, parent = nesting.intervals.end, nesting.parent
     pending = np.flatnonzero(found != NOBODY)
     while len(pending):

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from tracekit.attribution.intervals import NOBODY, Mask, Nesting, innermost, last_started, nest
+from tracekit.attribution.intervals import NOBODY, Mask, Nesting, innermost_from, last_started, nest
 from tracekit.attribution.modules import ModuleTree, take
 from tracekit.trace import Intervals, Ints
 
@@ -40,18 +40,24 @@ class Passes:
         thread, start = intervals.thread, intervals.start
         if not len(self):
             return np.full(len(start), NOBODY, np.int32)
-        scopes = self.scopes
-        around = innermost(self._nesting, thread, start, intervals.end)
-        latest = np.searchsorted(scopes.start, start, side="right").astype(np.int32) - np.int32(1)
-        same_process = self.process_of_thread[thread] == self.process_of_thread[scopes.thread[0]]
-        runs = (latest != NOBODY) & (start <= scopes.end[latest]) & same_process
-        while_running = np.where(runs, latest, NOBODY)
-        if self.explicit:
-            return np.where(around != NOBODY, around, while_running)
         before = last_started(self._nesting, thread, start)
-        on_own_thread = np.where(around != NOBODY, around, np.where(in_backward, NOBODY, before))
-        found = np.where(before != NOBODY, on_own_thread, while_running)
-        return np.where(in_module, found, NOBODY)
+        around = innermost_from(self._nesting, before, intervals.end)
+        if self.explicit:
+            found, elsewhere = around, np.flatnonzero(around == NOBODY)
+        else:
+            found = np.where(around != NOBODY, around, np.where(in_backward, NOBODY, before))
+            found[~in_module] = NOBODY
+            elsewhere = np.flatnonzero(in_module & (before == NOBODY))
+        found[elsewhere] = self._running(thread[elsewhere], start[elsewhere])
+        return found
+
+    def _running(self, thread: Ints, moment: Ints) -> Ints:
+        """The pass that runs at each moment, on whichever thread of the process; else `NOBODY`."""
+        scopes = self.scopes
+        latest = np.searchsorted(scopes.start, moment, side="right").astype(np.int32) - np.int32(1)
+        same_process = self.process_of_thread[thread] == self.process_of_thread[scopes.thread[0]]
+        runs = (latest != NOBODY) & (moment <= scopes.end[latest]) & same_process
+        return np.where(runs, latest, NOBODY)
 
 
 def find_passes(tree: ModuleTree, process_of_thread: Ints, in_backward: Mask) -> Passes:
