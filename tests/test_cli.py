@@ -118,6 +118,16 @@ def test_unsuitable_file_is_one_line_and_exit_2(tmp_path: Path, content: bytes |
     assert not list(tmp_path.glob("*-report"))
 
 
+@pytest.mark.parametrize("command", ["analyze", "annotate"])
+def test_path_that_cannot_be_looked_at_is_one_line_and_exit_2(tmp_path: Path, command: str) -> None:
+    """As in a directory that only others may enter, which is no hindrance to an administrator's tests."""
+    trace, long = sound_trace(tmp_path / "t.json"), "n" * 300
+    for arguments in ([f"{long}.json"], [str(trace), "-o", f"{long}.json"]):
+        done = run([command, *arguments], tmp_path)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert done.stderr.startswith(f"tracekit: {long}.json: cannot be ")
+
+
 def test_directory_is_one_line_and_exit_2(tmp_path: Path) -> None:
     done = run(["analyze", "."], tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)

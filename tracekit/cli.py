@@ -285,8 +285,8 @@ def _work(lang: str, quiet: bool) -> Iterator[Work]:
 
 
 def _size(trace: Path) -> int | None:
-    """Bytes to read; unknown of a pipe."""
-    return trace.stat().st_size if trace.is_file() else None
+    """Bytes to read; unknown of a pipe, and where `trace` cannot be looked at, of which reading tells."""
+    return os.path.getsize(trace) if os.path.isfile(trace) else None
 
 
 def _fail(message: str) -> int:

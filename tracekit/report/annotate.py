@@ -50,13 +50,15 @@ class Annotated:
 def check_output(trace: Path, output: Path) -> None:
     """Raises `UserError` where `output` is no place for a copy of `trace`, or that cannot be read twice."""
     path = str(output)
-    if trace.exists() and not open_source(trace).is_regular:
+    # Those of `os.path` raise nothing, also where a name is too long or a directory not to be looked into.
+    exists = os.path.exists(output)
+    if os.path.exists(trace) and not open_source(trace).is_regular:
         raise UserError(N_("{path}: is a pipe, which can be read only once; name a file", path=str(trace)))
     if not output.name.endswith((".json", ".json.gz")):
         raise UserError(N_("{path}: name a file that ends in .json or .json.gz", path=path))
-    if output.exists() and trace.exists() and os.path.samefile(trace, output):
+    if exists and os.path.exists(trace) and os.path.samefile(trace, output):
         raise UserError(N_("{path}: is the trace itself; name another file for the copy", path=path))
-    if output.exists() and not output.is_file():
+    if exists and not os.path.isfile(output):
         raise UserError(N_("{path}: is no file; name one for the copy", path=path))
 
 
