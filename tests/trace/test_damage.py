@@ -175,7 +175,7 @@ UNTIMED = [
     *(
         value(key, raw)
         for key in ("ts", "dur")
-        for raw in (b"NaN", b"Infinity", b"-Infinity", b'"12.5"', b"[]")
+        for raw in (b"NaN", b"Infinity", b"-Infinity", b'"12,5"', b"[]")
     ),
     value("dur", b"-1"),
     value("dur", b"-0.001"),

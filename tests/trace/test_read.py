@@ -164,6 +164,21 @@ def test_what_looks_like_events_in_an_event_is_a_part_of_it(
     assert (trace.event_count, trace.skipped_count, trace.warnings) == (3, 0, ())
 
 
+def test_numbers_in_quotes_and_whole_ones_with_a_fraction(tmp_path: Path) -> None:
+    builder = TraceBuilder(pid=1.0, tid="7").op("aten::mm", 0, 9).launch(3, 1).kernel(3, 20, 30)
+    op, launch, kernel = builder.events
+    op["ts"], op["dur"] = "1698818123123456.789", "12.001"
+    launch["args"]["correlation"], kernel["args"]["correlation"], kernel["args"]["device"] = 3.0, "3", 2.0
+    builder.op("aten::add", 1, 2).events[-1]["ts"] = "null"
+    trace = read(builder.write(tmp_path / "t.json"))
+    assert (trace.event_count, trace.skipped_count) == (3, 1)
+    assert trace.ops.start.tolist() == [1_698_818_123_123_456_789]
+    assert (trace.ops.end - trace.ops.start).tolist() == [12_001]
+    assert (trace.launches.correlation.tolist(), trace.gpu_events.correlation.tolist()) == ([3], [3])
+    assert trace.threads[trace.ops.thread[0]] == (1, "7")
+    assert [device for _, device in trace.devices] == [2]
+
+
 def test_broken_event_costs_one_event(tmp_path: Path) -> None:
     good = json.dumps(small().document())
     bad = good.replace('"dur": 1.0', '"dur": NaN').replace('"dur": 1,', '"dur": NaN,')

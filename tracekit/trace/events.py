@@ -60,8 +60,21 @@ class ExactTime(msgspec.Struct, gc=False):
 DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding JSON raises where it is none, or nested too deeply."""
 
-decode_events = msgspec.json.Decoder(list[Event]).decode
-decode_times = msgspec.json.Decoder(list[ExactTime]).decode
+_decode_strictly = msgspec.json.Decoder(list[Event]).decode
+_decode_leniently = msgspec.json.Decoder(list[Event], strict=False).decode
+decode_times = msgspec.json.Decoder(list[ExactTime], strict=False).decode
 decode_raw = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 FLOAT_EXACT_BELOW_US = float(1 << 43)
+
+
+def decode_events(text: bytes) -> list[Event]:
+    """The events in a list, also those with numbers in quotes, or whole ones with a fraction, `1.0`.
+
+    Ascend's profiler writes times as strings, which Perfetto and chrome://tracing read, and data frames make
+    floats of ids. Raises one of `DECODE_ERRORS`.
+    """
+    try:
+        return _decode_strictly(text)
+    except msgspec.ValidationError:
+        return _decode_leniently(text)
