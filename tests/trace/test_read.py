@@ -148,6 +148,18 @@ def test_many_chunks_lose_nothing(tmp_path: Path) -> None:
     assert trace.skipped_count == 0
 
 
+def test_first_event_may_begin_as_no_other_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracekit.trace.cut.CHUNK_BYTES", 1000)
+    monkeypatch.setattr("tracekit.trace.cut.EVENT_LIMIT_BYTES", 4000)
+    monkeypatch.setattr("tracekit.trace.source.PIECE_BYTES", 500)
+    common = {"ph": "X", "pid": 1, "tid": 1, "dur": 1}
+    events = [{"cat": "cpu_op", "name": f"op{i}", "ts": i, **common} for i in range(200)]
+    first = {"origin": "somebody", "name": "note", "ph": "i", "ts": 0}
+    trace = read(write(tmp_path / "t.json", json.dumps([first, *events])))
+    assert (trace.event_count, trace.skipped_count, trace.warnings) == (201, 0, ())
+    assert trace.ops.start.tolist() == [i * 1000 for i in range(200)]
+
+
 @pytest.mark.parametrize("separators", [(", ", ": "), (",", ":")])
 @pytest.mark.parametrize("is_list", [True, False])
 @pytest.mark.parametrize("at", [0, 1, 2])

@@ -18,9 +18,8 @@ _FIRST_KEY = re.compile(rb'\s*\{\s*"([^"\\]{1,32})"\s*:')
 _WINDOW_BYTES = 1 << 12
 _PHASE_FIRST = re.compile(rb'\{\s*"ph"\s*:')
 # An event begins with its phase, or behind another object with another key that events have.
-_START = re.compile(
-    rb'\{\s*"ph"\s*:|(?<![:\s])\s*(\{\s*"(?:name|cat|pid|tid|ts|dur|args|id|s|bp|cname)"\s*:)'
-)
+_OTHER_KEYS = rb"name|cat|pid|tid|ts|dur|args|id|s|bp|cname"
+_START = re.compile(rb'\{\s*"ph"\s*:|(?<![:\s])\s*(\{\s*"(?:' + _OTHER_KEYS + rb')"\s*:)')
 
 
 class Boundary:
@@ -28,8 +27,14 @@ class Boundary:
 
     def __init__(self, text: bytes) -> None:
         match = _FIRST_KEY.match(text)
-        keys = b"ph" if match is None else b"ph|" + re.escape(match[1])
-        self._pattern = re.compile(rb',\s*(\{\s*"(?:' + keys + rb')"\s*:)')
+        self._is_wide = False
+        self._pattern = _boundary(b"ph" if match is None else b"ph|" + re.escape(match[1]))
+
+    def widen(self) -> bool:
+        """Takes any key that events have from now on; False where it has done so already."""
+        was_wide, self._is_wide = self._is_wide, True
+        self._pattern = _boundary(b"ph|" + _OTHER_KEYS)
+        return not was_wide
 
     def last(self, text: bytes) -> tuple[int, int] | None:
         """The last comma between two events in `text`, and the start of the event behind it."""
@@ -42,6 +47,10 @@ class Boundary:
             if begin == 0:
                 return None
             window *= 8
+
+
+def _boundary(keys: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb',\s*(\{\s*"(?:' + keys + rb')"\s*:)')
 
 
 def event_starts(text: bytes) -> list[int]:
