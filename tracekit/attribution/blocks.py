@@ -136,7 +136,8 @@ def _typed_stacks(
         members = [index for index in inner if modules[index].type in layers]
         if members:
             stacks.append((modules[parent].path, list(enumerate(members))))
-        pending.extend(index for index in reversed(inner) if index not in members)
+        is_member = set(members)
+        pending.extend(index for index in reversed(inner) if index not in is_member)
     return stacks
 
 
