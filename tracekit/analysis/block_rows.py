@@ -22,6 +22,7 @@ def block_rows(measured: Measured, phases: Mapping[int, tuple[BlockPhase, ...]])
     """One row per block, by stack and index."""
     attribution, totals, work = measured.attribution, measured.totals, measured.work
     has_shapes, modules = measured.knows_flops, attribution.tree.modules
+    on_gpu = bool(totals.gpu_events.any())
     gpu_median, cpu_median = totals.gpu_time_per_pass.medians_us(), totals.cpu_time_per_pass.medians_us()
     matrix_median = totals.matrix_per_pass.medians()
     headroom = measured.headroom_per_pass_us(work.bounded_time_per_pass, work.bound_per_pass)
@@ -61,7 +62,7 @@ def block_rows(measured: Measured, phases: Mapping[int, tuple[BlockPhase, ...]])
                 cpu_gflops=matrix / cpu_time if measured.on_cpu and matrix and cpu_time else None,
                 headroom_per_pass_us=headroom[i],
                 headroom_share=measured.share_of_wall(headroom[i]),
-                gpu_idle_us=float(work.modules.idle[i]) / 1000 if totals.gpu_events.any() else None,
+                gpu_idle_us=float(work.modules.idle[i]) / 1000 if on_gpu else None,
                 parts=tuple(parts[number]) if block.knows_parts else (),
                 phases=phases[i],
                 **roofline_fields(work.modules, i, matrix if has_shapes else None, int(totals.gpu_time[i])),

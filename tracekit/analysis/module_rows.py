@@ -81,7 +81,7 @@ def module_rows(
         )
     )
     headroom = measured.headroom_per_pass_us(work.bounded_time_per_pass, work.bound_per_pass)
-    has_backward, has_gpu_events = attribution.has_backward, bool(totals.gpu_events.any())
+    has_backward, on_gpu = attribution.has_backward, bool(totals.gpu_events.any())
     return tuple(
         ModuleRow(
             path=modules[i].path,
@@ -113,7 +113,7 @@ def module_rows(
             tflops=tflops_of(totals, i) if has_shapes else None,
             headroom_per_pass_us=headroom[i],
             headroom_share=measured.share_of_wall(headroom[i]),
-            gpu_idle_us=float(work.modules.idle[i]) / 1000 if has_gpu_events else None,
+            gpu_idle_us=float(work.modules.idle[i]) / 1000 if on_gpu else None,
             **roofline_fields(
                 work.modules, i, int(totals.matrix[i]) if has_shapes else None, int(totals.gpu_time[i])
             ),

@@ -164,8 +164,13 @@ class Evidence:
 
     def label_of_scope(self, scope: Ints) -> Ints:
         """Into `groups.names`, the last of which stands for what is in no module."""
+        return np.asarray(self._label_of_each_scope[scope], np.int64)
+
+    @cached_property
+    def _label_of_each_scope(self) -> Ints:
+        """The last one is that of `NOBODY`."""
         of_scope = self.groups.of_module[self.attribution.tree.module]
-        return np.asarray(np.append(of_scope, len(self.groups.names) - 1)[scope], np.int64)
+        return np.append(of_scope, len(self.groups.names) - 1)
 
     def module_of(self, group: int, scopes: Iterable[int]) -> str | None:
         """The name of a group; where all these scopes are calls of one module, that module's path."""

@@ -376,12 +376,14 @@ def _of_experts(evidence: Evidence, gemms: Gemms, small: Mask) -> list[list[int]
 
 def _around(gemms: Gemms, family: Sequence[int]) -> int:
     """The innermost scope around all products of a family, `NOBODY` where there is none."""
-    parent = gemms.evidence.attribution.tree.nesting.parent
-    chains = []
-    for at in family:
-        place, chain = int(gemms.scope[at]), []
-        while place != NOBODY:
-            chain.append(place)
-            place = int(parent[place])
-        chains.append(chain)
-    return next((place for place in chains[0] if all(place in chain for chain in chains)), NOBODY)
+    nesting = gemms.evidence.attribution.tree.nesting
+    around = int(gemms.scope[family[0]])
+    for other in gemms.scope[family[1:]].tolist():
+        while around != other and NOBODY not in (around, other):
+            if nesting.depth[around] >= nesting.depth[other]:
+                around = int(nesting.parent[around])
+            else:
+                other = int(nesting.parent[other])
+        if around != other:
+            return NOBODY
+    return around
