@@ -26,5 +26,7 @@ def counted(rows: list[tuple[int, int, int, int]]) -> Occupancy:
 def test_of_groups_and_of_all(rows: list[tuple[int, int, int, int]]) -> None:
     group, device, start, length = np.array(rows, np.int64).reshape(len(rows), 4).T
     by_group = occupancy_by_group(start, start + length, device, group, 3)
-    assert by_group == [counted([row for row in rows if row[0] == one]) for one in range(3)]
+    assert [Occupancy(*one) for one in zip(*(column.tolist() for column in by_group), strict=True)] == [
+        counted([row for row in rows if row[0] == one]) for one in range(3)
+    ]
     assert occupancy(start, start + length, device) == counted(rows)

@@ -15,7 +15,7 @@ import numpy as np
 from tracekit.analysis.module_totals import ModuleTotals
 from tracekit.analysis.per_pass import PerPass, over_cells
 from tracekit.analysis.work import ModuleWork, Work
-from tracekit.attribution import NOBODY, Attribution, Block, Floats, Mask, is_within_same, sum_by
+from tracekit.attribution import NOBODY, Attribution, Block, Floats, Mask, is_within_same, nearest, sum_by
 from tracekit.trace import Ints
 
 PARTS = ("attention", "linear_attention", "mamba", "convolution", "mlp", "moe", "norm", "residual")
@@ -97,8 +97,8 @@ def parts_of_blocks(
         if set(block.parts.values()) <= {"norm"} and block.kind in PARTS:
             remainder[number] = PARTS.index(block.kind)  # the block is itself the part
     is_block, is_part = number_of[module] != NOBODY, part_of[module] != NOBODY
-    parent, depth = tree.nesting.parent, tree.nesting.depth
-    above = _nearest(is_block | is_part, parent, depth)
+    parent = tree.nesting.parent
+    above = np.append(nearest(is_block | is_part, parent), NOBODY)[parent]
     # The outermost part within the innermost block counts. What a block calls of another one is in both.
     is_top_block = is_block & ~is_within_same(module, parent)
     is_top_part = is_part & ~is_block & (above != NOBODY)
@@ -140,13 +140,3 @@ def parts_of_blocks(
         bound_per_pass=per_cell_and_pass(work.scopes.bound),
         bounded_time_per_pass=per_cell_and_pass(work.scopes.bounded_time),
     )
-
-
-def _nearest(flag: Mask, parent: Ints, depth: Ints) -> Ints:
-    """The innermost flagged interval around each, `NOBODY` where there is none."""
-    nearest = np.full(len(parent), NOBODY, np.int64)
-    for level in range(1, int(depth.max(initial=0)) + 1):
-        at = np.flatnonzero(depth == level)
-        outer = parent[at]
-        nearest[at] = np.where(flag[outer], outer, nearest[outer])
-    return nearest

@@ -18,12 +18,21 @@ class Occupancy(NamedTuple):
     span: int
 
 
+class Occupancies(NamedTuple):
+    """An `Occupancy` of each group, as columns."""
+
+    busy: Ints
+    idle: Ints
+    span: Ints
+
+
 def occupancy(start: Ints, end: Ints, device: Ints) -> Occupancy:
     """The union of the intervals on each device, its gaps, and first start to last end."""
-    return occupancy_by_group(start, end, device, np.zeros(len(start), np.int32), 1)[0]
+    columns = occupancy_by_group(start, end, device, np.zeros(len(start), np.int32), 1)
+    return Occupancy(*(int(column[0]) for column in columns))
 
 
-def occupancy_by_group(start: Ints, end: Ints, device: Ints, group: Ints, groups: int) -> list[Occupancy]:
+def occupancy_by_group(start: Ints, end: Ints, device: Ints, group: Ints, groups: int) -> Occupancies:
     """`occupancy` of the intervals of each group 0 … groups-1."""
     devices = int(device.max(initial=0)) + 1
     distinct, segment = numbered(pair_keys(group, device, devices))
@@ -36,8 +45,7 @@ def occupancy_by_group(start: Ints, end: Ints, device: Ints, group: Ints, groups
     span, idle = np.zeros(groups, np.int64), np.zeros(groups, np.int64)
     np.add.at(span, distinct // devices, reached[last] - start[first])
     np.add.at(idle, distinct // devices, np.add.reduceat(np.append(gap, 0), first))
-    columns = zip((span - idle).tolist(), idle.tolist(), span.tolist(), strict=True)
-    return [Occupancy(*one) for one in columns]
+    return Occupancies(span - idle, idle, span)
 
 
 def by_segment_and_start(segment: Ints, start: Ints) -> Ints:

@@ -87,6 +87,8 @@ def total_by_module(
     inside = attribution.in_module
 
     def by_scope(where: Ints, weights: Ints) -> Ints:
+        if not weights.any():
+            return np.zeros(scope_count, np.int64)  # takes no memory before it is written to
         return np.bincount(where, weights, scope_count).astype(np.int64)
 
     def with_children(values: Ints) -> Ints:
@@ -109,7 +111,7 @@ def total_by_module(
 
     gpu_backward_self = by_scope(of_scope, duration[backward])
     gpu_backward = with_backward_children(gpu_backward_self)
-    gpu_backward_events = with_backward_children(np.bincount(of_scope, minlength=scope_count))
+    gpu_backward_events = with_backward_children(by_scope(of_scope, np.ones(len(of_scope), np.int64)))
     differentiated = attribution.op_backward_scope[costs.op]
     differentiates = differentiated != NOBODY
     backward_matrix = with_backward_children(

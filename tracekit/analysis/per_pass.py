@@ -91,7 +91,7 @@ def over_cells(row: Ints, number: Ints, rows: int, passes: int) -> Callable[[Any
     """
     at = np.flatnonzero((row != NOBODY) & (number != NOBODY))
     cells, cell = numbered(pair_keys(row[at], number[at], passes))
-    of_row, of_pass = np.divmod(cells, max(1, passes))
+    of_row, of_pass = (one.astype(np.int32) for one in np.divmod(cells, max(1, passes)))
 
     def summed(values: Any) -> PerPass:
         return PerPass(rows, passes, of_row, of_pass, sum_by(cell, values[at], len(cells)))

@@ -138,20 +138,26 @@ def work_of_modules(attribution: Attribution, ops: OpWork, gaps: Gaps, gpu_self_
     idle = idle_in_scopes(gaps, attribution).astype(np.float64)
     has_parent = nesting.parent != NOBODY
     idle_within = sum_by(nesting.parent[has_parent], idle[has_parent], scopes)
-    own = ops.rows.each(lambda column: sum_by(op_scope, column[at], scopes))
-    own = Work(**{**vars(own), "idle": idle - idle_within})
-    summed = own.each(lambda column: sum_upwards(column, nesting.parent, nesting.depth))
     top = ~is_within_same(module, nesting.parent)
     by_pass = over_cells(np.where(top, module, NOBODY), attribution.scope_pass, count, passes)
     own_by_pass = over_cells(module, attribution.scope_pass, count, passes)
+    own, own_per_pass = {}, {}
+    summed = {}
+    for name, of_op in vars(ops.rows).items():  # one by one: there may be millions of scopes
+        column = idle - idle_within if name == "idle" else sum_by(op_scope, of_op[at], scopes)
+        own[name] = sum_by(module, column, count)
+        summed[name] = sum_upwards(column, nesting.parent, nesting.depth)
+        if name in ("bound", "bounded_time"):
+            own_per_pass[name] = own_by_pass(column)
+    of_scopes = Work(**summed)
     return ModuleWork(
-        modules=summed.each(lambda column: sum_by(module[top], column[top], count)),
-        own=own.each(lambda column: sum_by(module, column, count)),
-        scopes=summed,
-        bound_per_pass=by_pass(summed.bound),
-        bounded_time_per_pass=by_pass(summed.bounded_time),
-        own_bound_per_pass=own_by_pass(own.bound),
-        own_bounded_time_per_pass=own_by_pass(own.bounded_time),
+        modules=of_scopes.each(lambda column: sum_by(module[top], column[top], count)),
+        own=Work(**own),
+        scopes=of_scopes,
+        bound_per_pass=by_pass(of_scopes.bound),
+        bounded_time_per_pass=by_pass(of_scopes.bounded_time),
+        own_bound_per_pass=own_per_pass["bound"],
+        own_bounded_time_per_pass=own_per_pass["bounded_time"],
         own_time_per_pass=own_by_pass(gpu_self_time),
     )
 

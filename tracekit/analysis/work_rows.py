@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import statistics
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
@@ -13,13 +10,23 @@ import numpy as np
 from tracekit.analysis.busy import occupancy_by_group
 from tracekit.analysis.phases import Phases
 from tracekit.analysis.schema import KernelRow, Pass, RegionRow
-from tracekit.attribution import NOBODY, Attribution, is_within_same, numbered, pair_keys, sum_inside
-from tracekit.trace import GPU_KINDS, Trace
+from tracekit.attribution import (
+    NOBODY,
+    Attribution,
+    Mask,
+    is_within_same,
+    numbered,
+    pair_keys,
+    sum_inside,
+)
+from tracekit.trace import GPU_KINDS, Ints, Trace
 
 # A pass that takes this many times the median one is named as an outlier, unless it computes more as well.
 OUTLIER_RATIO = 2.0
 # Passes are of several kinds when the most FLOPs of one are this many times the fewest.
 KINDS_RATIO = 1.25
+# So many rows are made of columns at a time: lists of all figures would take more room than the rows.
+ROWS_AT_ONCE = 4096
 
 
 def are_of_several_kinds(phases: Iterable[object], matrix_flops: Sequence[int | None]) -> bool:
@@ -47,45 +54,66 @@ def pass_rows(
     last_end = passes.end.copy()
     np.maximum.at(last_end, number, end)
     wall = last_end - passes.start
-    gaps = occupancy_by_group(start, end, events.device[at], number, count)
-    origin = first_start(trace)
-    # The passes of each phase and, where capture does not tell phases apart, those that compute as much.
-    phase_of = phases.of_pass.tolist()
-    mixed = are_of_several_kinds(phase_of, matrix_flops)
-    kind = [(phase, flops if mixed else None) for phase, flops in zip(phase_of, matrix_flops, strict=True)]
-    siblings: dict[tuple[int, int | None], list[int]] = defaultdict(list)
-    for key, duration in zip(kind, wall.tolist(), strict=True):
-        siblings[key].append(duration)
-    limit = {
-        key: OUTLIER_RATIO * statistics.median(walls) for key, walls in siblings.items() if len(walls) > 2
-    }
-    columns = zip(
-        (passes.start - origin).tolist(),
-        wall.tolist(),
-        (passes.end - passes.start).tolist(),
-        kernels.tolist(),
-        gpu_time.tolist(),
-        gaps,
-        matrix_flops,
-        kind,
-        strict=True,
+    occupied = occupancy_by_group(start, end, events.device[at], number, count)
+    columns = (
+        (passes.start - first_start(trace)) / 1000,
+        wall / 1000,
+        (passes.end - passes.start) / 1000,
+        kernels,
+        gpu_time / 1000,
+        occupied.busy / 1000,
+        occupied.idle / 1000,
+        _outliers(wall, phases.of_pass, matrix_flops),
+        phases.of_pass,
     )
-    return tuple(
-        Pass(
-            index=i,
-            start_us=start_ns / 1000,
-            wall_us=wall_ns / 1000,
-            cpu_time_us=cpu_ns / 1000,
-            kernels=launched,
-            gpu_time_us=gpu_ns / 1000,
-            gpu_busy_us=gap.busy / 1000,
-            gpu_idle_us=gap.idle / 1000,
-            matrix_flops=flops,
-            outlier=wall_ns > limit.get(own_kind, math.inf),
-            phase=phases.of(i),
-        )
-        for i, (start_ns, wall_ns, cpu_ns, launched, gpu_ns, gap, flops, own_kind) in enumerate(columns)
-    )
+    names = (*phases.names, None)  # the last one is that of `NOBODY`
+    rows: list[Pass] = []
+    for first in range(0, count, ROWS_AT_ONCE):
+        some = slice(first, first + ROWS_AT_ONCE)
+        figures = zip(*(column[some].tolist() for column in columns), matrix_flops[some], strict=True)
+        rows += [
+            Pass(
+                index=i,
+                start_us=start_us,
+                wall_us=wall_us,
+                cpu_time_us=cpu_time_us,
+                kernels=launched,
+                gpu_time_us=gpu_time_us,
+                gpu_busy_us=busy_us,
+                gpu_idle_us=idle_us,
+                matrix_flops=flops,
+                outlier=outlier,
+                phase=names[phase],
+            )
+            for i, (
+                start_us,
+                wall_us,
+                cpu_time_us,
+                launched,
+                gpu_time_us,
+                busy_us,
+                idle_us,
+                outlier,
+                phase,
+                flops,
+            ) in enumerate(figures, first)
+        ]
+    return tuple(rows)
+
+
+def _outliers(wall: Ints, phase: Ints, matrix_flops: Sequence[int | None]) -> Mask:
+    """Which passes take far longer than others of their phase, or without phases of as many FLOPs."""
+    kind = numbered(phase + 1)[1]
+    if are_of_several_kinds(phase.tolist(), matrix_flops):
+        numbers: dict[int | None, int] = {}
+        kind = np.array([numbers.setdefault(flops, len(numbers)) for flops in matrix_flops])
+    passes = np.bincount(kind)
+    last = np.cumsum(passes) - 1
+    first = last - passes + 1
+    ordered = wall[np.lexsort((wall, kind))]
+    median = (ordered[(first + last) // 2] + ordered[(first + last + 1) // 2]) / 2
+    limit = np.where(passes > 2, OUTLIER_RATIO * median, np.inf)
+    return np.asarray(wall > limit[kind], np.bool_)
 
 
 def first_start(trace: Trace) -> int:

@@ -203,11 +203,15 @@ def pair_keys(major: Ints, minor: Ints, minors: int) -> Ints:
 
 def sum_by(number: Ints, values: Any, count: int) -> Floats:
     """For each of `count` numbers the sum of the values that have it."""
+    if not np.any(values):
+        return np.zeros(count)  # takes no memory before it is written to
     return np.bincount(number, values, count).astype(np.float64, copy=False)
 
 
 def sum_inside(values: Any, nesting: Nesting) -> Ints:
     """Each interval's whole number with those of all intervals inside it."""
+    if not values.any():
+        return np.zeros(len(values), np.int64)
     running = np.zeros(len(values) + 1, np.int64)
     np.cumsum(nesting.in_order(values), out=running[1:])
     return np.asarray(nesting.in_columns(running[nesting.behind] - running[:-1]), np.int64)
@@ -231,6 +235,8 @@ def sum_upwards(values: Numbers, parent: Ints, depth: Ints) -> Numbers:
 
     That is, for floats, whose differences are not exact, and for trees that are no nesting.
     """
+    if not values.any():
+        return np.zeros_like(values)
     total: Numbers = values.copy()
     by_depth = np.argsort(depth, kind="stable")
     levels = np.split(by_depth, np.cumsum(np.bincount(depth, minlength=1))[:-1])

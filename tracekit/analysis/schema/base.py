@@ -6,7 +6,7 @@ import msgspec
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
-    """Base of everything in a report: immutable, so that no row is in a cycle and the collector need not look.
+    """Base of everything in a report: immutable, and so in no cycle that the collector would have to find.
 
     It would look at millions of rows again and again.
     """
