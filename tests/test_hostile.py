@@ -174,7 +174,14 @@ def test_modules_deeper_than_python_recurs(tmp_path: Path, monkeypatch: pytest.M
     assert main(["analyze", "t.json", "-o", "out", "--format", "md,svg,html,json,csv", "-q"]) == 0
     assert main(["annotate", "t.json", "-o", "copy.json", "-q"]) == 0
     report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert max(row["depth"] for row in report["modules"]) == 1199
+    assert [row["depth"] for row in report["modules"]] == list(range(256))
+    assert (tmp_path / "out" / "report.json").stat().st_size < 2_000_000
+    # The kernel of 5 µs is launched in the innermost of all.
+    assert {row["gpu_time_us"] for row in report["modules"]} == {5}
+    assert [row["gpu_self_time_us"] for row in report["modules"]] == [0] * 255 + [5]
+    assert report["accounting"]["modules_forward"] == {"events": 1, "us": 5}
+    (warning,) = report["trace"]["warnings"]
+    assert warning.startswith("modules are nested 1200 levels deep: 944 of them, below level 256, have no")
 
 
 def report_of(tmp_path: Path, builder: TraceBuilder) -> Report:

@@ -131,7 +131,7 @@ def _trace_info(trace: Trace, attribution: Attribution) -> TraceInfo:
         bytes=trace.size_bytes,
         events=trace.event_count,
         skipped_events=trace.skipped_count,
-        warnings=trace.warnings,
+        warnings=(*trace.warnings, *attribution.tree.warnings),
         module_source=attribution.tree.source,
     )
 

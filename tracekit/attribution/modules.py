@@ -16,9 +16,13 @@ import numpy as np
 
 from tracekit.attribution.intervals import NOBODY, Mask, Nesting, nest, numbered, pair_keys
 from tracekit.attribution.ranges import is_module_range
+from tracekit.messages import N_, Message
 from tracekit.trace import FRAME_PREFIX, Intervals, Ints, Trace
 
 _SCOPE_NAME = re.compile(r"tracekit:(forward|\d{1,9}):(.*)", re.DOTALL)
+# Modules nested deeper than this are no modules of their own: every path repeats those above it, and 5,000
+# levels made a report of hundreds of megabytes. No model nests more than some tens of them on purpose.
+MOST_LEVELS = 256
 _TYPE_OF_FRAME = re.compile(r"(.*?)(?:_\d+)?", re.DOTALL)
 
 
@@ -48,6 +52,7 @@ class ModuleTree:
     is_scope_op: Mask  # per entry of trace.ops: is a scope, no op
     is_region: Mask  # per entry of trace.annotations: is a user's own range
     table: Table = field(default_factory=dict)  # of capture: it knows modules without scopes too
+    warnings: tuple[Message, ...] = ()
 
 
 def find_modules(trace: Trace) -> ModuleTree:
@@ -169,11 +174,32 @@ def _tree(
     rank[by_time] = np.arange(len(distinct))
     module = rank[module]
     modules: list[Module] = []
+    levels: list[int] = []
     for key, call in zip(distinct[by_time], first_call[by_time], strict=True):
         parent_scope = nesting.parent[call]
         parent = int(module[parent_scope]) if parent_scope != NOBODY else NOBODY
         if parent >= len(modules):  # its first call is its own child's: a loop of recursion
             parent = NOBODY
+        levels.append(1 if parent == NOBODY else levels[parent] + 1)
+        if levels[-1] > MOST_LEVELS:
+            modules.append(Module("", "", None, parent))
+            continue
         described = describe(int(key), modules[parent] if parent != NOBODY else None)
         modules.append(Module(described.path, described.name, described.type, parent, described.table_index))
-    return ModuleTree(source, modules, scopes, module, nesting, forwards, is_scope_op, is_region)
+    is_shallow = np.array(levels, np.int64) <= MOST_LEVELS
+    if is_shallow.all():
+        return ModuleTree(source, modules, scopes, module, nesting, forwards, is_scope_op, is_region)
+    # What stands in no deeper scope than these, counts as theirs.
+    kept = is_shallow[module]
+    tree = _tree(source, take(scopes, kept), keys[kept], describe, forwards, is_scope_op, is_region)
+    return replace(tree, warnings=(_too_deep(int((~is_shallow).sum()), max(levels)),))
+
+
+def _too_deep(modules: int, levels: int) -> Message:
+    return N_(
+        "modules are nested {levels} levels deep: {modules} of them, below level {most}, have no rows of "
+        "their own; their time and work counts as that of the module at that level which they are in",
+        levels=levels,
+        modules=modules,
+        most=MOST_LEVELS,
+    )
