@@ -109,10 +109,10 @@ def _files(
         starting("report.html")
         yield "report.html", [render_page(report, locale.lang, top).encode()]
     if "csv" in formats:
-        from tracekit.report.tables.csv import render_csv
+        from tracekit.report.tables.csv import csv_pieces
 
         starting("*.csv")
-        yield from _whole(render_csv(report, locale))
+        yield from csv_pieces(report, locale)
     if "parquet" in formats:
         from tracekit.report.tables.parquet import render_parquet
 

@@ -7,8 +7,9 @@ the numbers are those of the report.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 from itertools import chain
 from pathlib import PurePath
 
@@ -21,6 +22,9 @@ from tracekit.report.phase_view import passes_of, plain_name, row_of, side_by_si
 GPUS = 8
 # Of kernels, operators and the like, which a trace may have a million of, outputs for people show the first.
 TABLE_ROWS = 10_000
+# And of what a page holds with many figures each; a model of 256 experts a layer has some 60,000 modules.
+PAGE_MODULES = 30_000
+PAGE_BLOCKS = 2_000
 NAME_WIDTH = 60
 
 Range = tuple[float, float] | None  # the least and the greatest of a group's known values
@@ -62,6 +66,51 @@ def _self_time_us(report: Report, module: ModuleRow, phase: str | None) -> float
     else:
         own = module.cpu_self_time_per_pass_us if is_per_pass(report) else module.cpu_self_time_us
     return own or 0.0
+
+
+def shown_modules(report: Report) -> Sequence[ModuleRow]:
+    """Those of `PAGE_MODULES` that come first, with all that they are in; in the order of the report."""
+    rows = report.modules
+    if len(rows) <= PAGE_MODULES:
+        return rows
+    by_path = {row.path: row for row in rows}
+    shown: set[str] = set()
+    for row in rows[:PAGE_MODULES]:
+        around: ModuleRow | None = row
+        while around is not None and around.path not in shown:
+            shown.add(around.path)
+            around = None if around.parent is None else by_path.get(around.parent)
+    return [row for row in rows if row.path in shown]
+
+
+def shown_passes(report: Report) -> Sequence[Pass]:
+    """At most about `TABLE_ROWS` of them: the first, the last, the slowest, and that of the timeline."""
+    rows = report.passes
+    if len(rows) <= TABLE_ROWS:
+        return rows
+    share = TABLE_ROWS // 3
+    shown = {*range(share), *range(len(rows) - share, len(rows))}
+    shown.update(nlargest(share, range(len(rows)), key=lambda at: rows[at].wall_us))
+    if report.timeline is not None and report.timeline.pass_index is not None:
+        shown.add(report.timeline.pass_index)
+    return [rows[at] for at in sorted(shown)]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How much the wall times (µs) of passes differ, those of outliers apart where there are others."""
+
+    passes: int
+    outliers: int
+    least: float
+    greatest: float
+
+
+def spread(passes: Sequence[Pass]) -> Spread | None:
+    """None without passes."""
+    usual = [row.wall_us for row in passes if not row.outlier]
+    walls = usual or [row.wall_us for row in passes]
+    return Spread(len(passes), len(passes) - len(usual), min(walls), max(walls)) if walls else None
 
 
 def types_by_time(report: Report) -> list[tuple[TypeRow, float]]:

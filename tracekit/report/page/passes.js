@@ -6,6 +6,9 @@ const startPasses = (view, controls) => {
   const phases = payload.phases;
   const onGpu = payload.on_gpu;
   const hasOutliers = rows.some((row) => row.outlier);
+  // Of a great many passes not all are here.
+  const whole = payload.spread[""],
+    count = whole?.passes ?? rows.length;
   const MOST_NAMED = 5;
   // Of `SHAPES`, without that of outliers and what a legend draws like a bar.
   const PHASE_SHAPES = [0, 2, 4, 5, 6, 7];
@@ -29,17 +32,18 @@ const startPasses = (view, controls) => {
 
   /** Figures of the passes of a phase, or of all; the spread is that of those that are no outliers. */
   const summary = (phase) => {
-    const row = phase == null ? payload.time : (phaseRows.get(phase) ?? {});
+    const row = phase == null ? payload.time : (phaseRows.get(phase) ?? {}),
+      known = payload.spread[phase ?? ""];
     const own = rows.filter((one) => phase == null || one.phase === phase),
       usual = own.filter((one) => !one.outlier);
     const walls = (usual.length ? usual : own).map((one) => one.wall_us);
-    const [least, greatest] = extentOf(walls);
+    const [least, greatest] = known ? [known.least, known.greatest] : extentOf(walls);
     return {
       median: row.pass_wall_us ?? null,
       latency: row.latency_us ?? null,
       least,
       greatest,
-      left: own.length - walls.length,
+      left: known?.outliers ?? own.length - walls.length,
     };
   };
 
@@ -308,7 +312,8 @@ const startPasses = (view, controls) => {
 
   const note = element("p", { class: "note", id: "passes-note" });
   const write = () => {
-    const outliers = rows.filter((row) => row.outlier);
+    const outliers = rows.filter((row) => row.outlier),
+      outlierCount = whole?.outliers ?? outliers.length;
     const named = outliers
       .slice(0, MOST_NAMED)
       .map((row) => `${format.count(row.index)} (${format.duration(row.wall_us)})`);
@@ -320,14 +325,14 @@ const startPasses = (view, controls) => {
               ngettext(
                 "{n} pass takes far longer than the others of its kind: {passes}",
                 "{n} passes take far longer than the others of their kind: {passes}",
-                outliers.length,
+                outlierCount,
               ),
-              { passes: named.join(", ") + (outliers.length > named.length ? ", …" : ".") },
+              { passes: named.join(", ") + (outlierCount > named.length ? ", …" : ".") },
             )
           : ngettext(
               "{n} pass, none of which takes far longer than the others of its kind.",
               "{n} passes, none of which takes far longer than the others of its kind.",
-              rows.length,
+              count,
             );
   };
   const many = rows.length > 1;
@@ -353,7 +358,7 @@ const startPasses = (view, controls) => {
     height: many ? 380 : onGpu ? 210 : 120,
     build: many ? buildMany : buildOne,
     label: () =>
-      fill(_("Wall time of {passes}"), { passes: ngettext("{n} pass", "{n} passes", rows.length) }),
+      fill(_("Wall time of {passes}"), { passes: ngettext("{n} pass", "{n} passes", count) }),
   });
   made.box.id = "passes-chart";
   onChange(["language"], write);

@@ -1,12 +1,12 @@
 """What the page's scripts draw: rows of the `Report` as columns, and the words and colours for them.
 
 Numbers are those of report.json, unrounded; names are whole, unless they are too long to read, and cleaned of
-what is not visible. Modules are referred to by their position in `Report.modules`.
+what is not visible. Modules are referred to by their position in `view.shown_modules`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -33,10 +33,11 @@ def payload(report: Report, locales: Mapping[str, Locale], lang: str) -> dict[st
 
     Columns are lists of one length, or null where nothing in them is known.
     """
-    position = {row.path: i for i, row in enumerate(report.modules)}
+    modules, passes = view.shown_modules(report), view.shown_passes(report)
+    position = {row.path: i for i, row in enumerate(modules)}
     phases = side_by_side(report)
     shorts = view.kernel_names(report)
-    kernels, blocks = report.kernels[: view.TABLE_ROWS], report.blocks[: view.TABLE_ROWS]
+    kernels, blocks = report.kernels[: view.TABLE_ROWS], report.blocks[: view.PAGE_BLOCKS]
     return {
         "lang": lang,
         "messages": {name: page_messages(name) for name in locales},
@@ -67,7 +68,7 @@ def payload(report: Report, locales: Mapping[str, Locale], lang: str) -> dict[st
         },
         "limits": _words(view.LIMITS, locales),
         "parts": _words(view.PARTS, locales),
-        "modules": _modules(report, position),
+        "modules": _modules(report, modules, position),
         "types": columns(report.types[: view.TABLE_ROWS]),
         "blocks": {
             **columns(blocks),
@@ -80,8 +81,10 @@ def payload(report: Report, locales: Mapping[str, Locale], lang: str) -> dict[st
             "short": [shorts[row.name] for row in kernels],
         },
         "ops": columns(report.ops[: view.TABLE_ROWS]),
-        "passes": columns(report.passes),
-        "timeline": _timeline(report, shorts),
+        "passes": columns(passes),
+        # Of all passes, by phase, where not all are here.
+        "spread": _spread(report, phases) if len(passes) < len(report.passes) else {},
+        "timeline": _timeline(report, shorts, position),
     }
 
 
@@ -108,9 +111,17 @@ def _column(values: list[Any]) -> list[Any] | None:
     return [clean(value) if isinstance(value, str) else plain(value) for value in values]
 
 
-def _modules(report: Report, position: Mapping[str, int]) -> dict[str, Any]:
+def _spread(report: Report, phases: Iterable[str | None]) -> dict[str, Any]:
+    """`view.Spread` of the passes of each phase; that of all has no name."""
+    found = {
+        phase: view.spread([row for row in report.passes if phase is None or row.phase == phase])
+        for phase in (None, *phases)
+    }
+    return {clean(phase or ""): vars(spread) for phase, spread in found.items() if spread is not None}
+
+
+def _modules(report: Report, rows: Sequence[ModuleRow], position: Mapping[str, int]) -> dict[str, Any]:
     """The tree: of each module its parent, its type and the part of its path that its parent's lacks."""
-    rows = report.modules
     parents = [None if row.parent is None else position.get(row.parent) for row in rows]
     types = {
         name: i for i, name in enumerate(dict.fromkeys(row.type for row in rows if row.type is not None))
@@ -154,12 +165,31 @@ def _note(report: Report, locales: Mapping[str, Locale]) -> dict[str, str] | Non
     return None if note is None else {name: clean(locale.message(note)) for name, locale in locales.items()}
 
 
-def _timeline(report: Report, shorts: Mapping[str, str]) -> dict[str, Any] | None:
+def _timeline(
+    report: Report, shorts: Mapping[str, str], position: Mapping[str, int]
+) -> dict[str, Any] | None:
     timeline = report.timeline
     if timeline is None:
         return None
     found: dict[str, Any] = _cleaned(plain(timeline))
     found["short"] = [shorts[name] for name in timeline.kernels]
+    if len(position) < len(report.modules):
+        shown = _shown_around(report, position)
+        found["events"]["module"] = [None if at is None else shown[at] for at in timeline.events.module]
+        for gap, row in zip(found["gaps"], timeline.gaps, strict=True):
+            gap["module"] = None if row.module is None else shown[row.module]
+    return found
+
+
+def _shown_around(report: Report, position: Mapping[str, int]) -> list[int | None]:
+    """For each module of the report the position of the innermost shown one that it is or is in."""
+    parents = {row.path: row.parent for row in report.modules}
+    found: list[int | None] = []
+    for row in report.modules:
+        path: str | None = row.path
+        while path is not None and path not in position:
+            path = parents.get(path)
+        found.append(None if path is None else position[path])
     return found
 
 

@@ -36,7 +36,7 @@ class FindingText:
     severity: str  # one of `view.SEVERITIES`, or what another version calls it
     label: str
     subject: str
-    module: int | None  # its position in `Report.modules`, where the finding is about one
+    module: int | None  # its position in `view.shown_modules`, where the finding is about one
     evidence: str
     advice: str
     gain: str
@@ -78,12 +78,22 @@ def texts_of(report: Report, locale: Locale, top: int) -> PageTexts:
 
 def _left_out(report: Report, locale: Locale) -> dict[str, str]:
     """How many rows the views lack that are drawn by scripts."""
-    rest = {name: len(getattr(report, name)) - view.TABLE_ROWS for name in ("kernels", "ops", "blocks")}
-    return {
+    modules = len(report.modules) - len(view.shown_modules(report))
+    rest = {
+        "kernels": len(report.kernels) - view.TABLE_ROWS,
+        "ops": len(report.ops) - view.TABLE_ROWS,
+        "blocks": len(report.blocks) - view.PAGE_BLOCKS,
+        **dict.fromkeys(("tree", "flame", "roofline"), modules),
+        "passes": len(report.passes) - len(view.shown_passes(report)),
+    }
+    texts = {
         name: locale.ngettext("{n} more is in report.json.", "{n} more are in report.json.", n)
         for name, n in rest.items()
         if n > 0
     }
+    if "passes" in texts:
+        texts["passes"] = f"{locale._('Here are the first, the last and the slowest.')} {texts['passes']}"
+    return texts
 
 
 def _subtitle(report: Report, locale: Locale) -> str:
@@ -145,7 +155,7 @@ def _gpu_time(report: Report, locale: Locale, figures: Sequence[PassFigures]) ->
 
 
 def _findings(report: Report, locale: Locale) -> Iterator[FindingText]:
-    position = {row.path: i for i, row in enumerate(report.modules)}
+    position = {row.path: i for i, row in enumerate(view.shown_modules(report))}
     wall = report.time.pass_wall_us
     for finding in report.findings:
         label, evidence, advice = shared_facts.finding_words(finding, locale)
