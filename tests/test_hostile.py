@@ -9,7 +9,11 @@ import ast
 import csv
 import json
 import os
+import subprocess
+import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -217,6 +221,111 @@ def test_outputs_for_people_say_how_many_rows_they_lack(
         "Layer4": "0.0040",
         "**Total**": "0.015",
     }
+
+
+def payload_of(page: str) -> dict[str, Any]:
+    payload: dict[str, Any] = json.loads(page.split('id="payload">')[1].split("</script>")[0])
+    return payload
+
+
+def test_a_page_has_the_modules_of_most_time_and_what_they_are_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of five stages holds a layer of 1 to 5 µs on the GPU."""
+    builder = TraceBuilder().frame("Net_0", 0, 1000)
+    for number in range(1, 6):
+        start = 100 * number
+        builder.frame(f"Stage_{number}", start, start + 50).frame(f"Linear_{number}", start + 1, start + 40)
+        builder.op("aten::mm", start + 2, start + 9)
+        builder.launch(number, start + 3).kernel(number, start + 20, start + 20 + number)
+    report = report_of(tmp_path, builder)
+    monkeypatch.setattr(view, "PAGE_MODULES", 3)  # the root, and of the longest stage …
+    page = render_page(report, "en")
+    payload = payload_of(page)
+    assert payload["modules"]["label"] == ["Net_0", "Stage_5", "Linear_5"]
+    assert payload["modules"]["parent"] == [None, 0, 1]
+    # … so that all other kernels are the root's.
+    assert payload["timeline"]["events"]["module"] == [0, 0, 0, 0, 2]
+    assert page.count('<span lang="en"> 8 more are in report.json.</span>') == 3
+    assert len(report.modules) == 11
+
+
+def test_a_page_has_the_first_last_and_slowest_passes_and_the_spread_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of twelve passes of 3 to 9 µs the sixth takes 80 µs and the eighth 10."""
+    builder = TraceBuilder()
+    walls = [3, 4, 5, 6, 7, 80, 9, 10, 9, 8, 7, 6]
+    for number, wall in enumerate(walls):
+        builder.frame("Net_0", 100 * number, 100 * number + wall)
+    report = report_of(tmp_path, builder)
+    monkeypatch.setattr(view, "TABLE_ROWS", 6)
+    page = render_page(report, "en")
+    payload = payload_of(page)
+    assert payload["passes"]["index"] == [0, 1, 5, 7, 10, 11]
+    assert payload["spread"] == {"": {"passes": 12, "outliers": 1, "least": 3, "greatest": 10}}
+    assert "Here are the first, the last and the slowest. 6 more are in report.json." in page
+
+
+_ANALYZER = """
+import sys
+from pathlib import Path
+from tracekit.analysis import analyze
+from tracekit.report.save import save
+
+report = analyze(sys.argv[1], processes=1)
+save(report, sys.argv[2], ["md", "html", "json", "csv"])
+try:
+    print(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024)
+except OSError:  # no Linux
+    print(0)
+"""
+
+
+def sizes_apart(tmp_path: Path, events: Iterable[bytes], limit_seconds: float) -> dict[str, int]:
+    """Bytes of each file of a report that a process of its own writes, and of its `peak` of memory.
+
+    What is quadratic in the events does not end in time.
+    """
+    path = tmp_path / "t.json"
+    with path.open("wb") as file:
+        file.write(b'{"traceEvents": [{}')
+        file.writelines(b",\n" + event for event in events)
+        file.write(b"]}")
+    command = [sys.executable, "-c", _ANALYZER, str(path), str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=limit_seconds)
+    assert done.returncode == 0, done.stderr
+    sizes = {one.name: one.stat().st_size for one in (tmp_path / "out").iterdir()}
+    return {**sizes, "peak": int(done.stdout)}
+
+
+def frame(name: bytes, start: float, duration: float) -> bytes:
+    return (
+        b'{"ph": "X", "cat": "python_function", "name": "nn.Module: %b", "pid": 1, "tid": 1, "ts": %.1f, '
+        b'"dur": %.1f}' % (name, start, duration)
+    )
+
+
+def test_a_page_of_very_many_passes_stays_small(tmp_path: Path) -> None:
+    count = 200_000
+    sizes = sizes_apart(tmp_path, (frame(b"Net_0", 10 * i, 9) for i in range(count)), 120)
+    assert max(sizes["report.html"], sizes["report.md"]) < 4_000_000
+    with (tmp_path / "out" / "passes.csv").open() as file:
+        assert sum(1 for _ in file) == count + 1
+    assert sizes["peak"] < 600_000_000
+
+
+def test_a_page_of_very_many_blocks_stays_small(tmp_path: Path) -> None:
+    """Of all of them the CSV files have a row."""
+    count = 16_000
+    frames = [frame(b"Net_0", 0, 10 * count)]
+    for i in range(count):
+        frames += [frame(b"DecoderLayer_%d" % i, 10 * i, 9), frame(b"Linear_%d" % i, 10 * i + 1, 7)]
+    sizes = sizes_apart(tmp_path, frames, 120)
+    assert max(sizes["report.html"], sizes["report.md"]) < 20_000_000
+    with (tmp_path / "out" / "blocks.csv").open() as file:
+        assert sum(1 for _ in file) == count + 1
+    assert sizes["peak"] < 1_000_000_000
 
 
 def test_a_page_lacks_the_middle_of_names_that_nobody_reads(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from tracekit.report.plots.style import (
 LEFT, RIGHT, BELOW = 0.85, 0.8, 0.55
 MOST_NUMBERS = 42
 MIN_PLACES = 12
+MOST_MARKERS = 1000  # more are one band, and take seconds to draw
 LINE: dict[str, Any] = {
     "color": INK,
     "marker": "o",
@@ -293,6 +294,8 @@ def _draw_efficiency(
         (line,) = second.plot(places[start:end], values[start:end], **LINE)
         if len(places) > MOST_NUMBERS:
             line.set(markersize=2.2, linewidth=0.9)
+        if len(places) > MOST_MARKERS:
+            line.set(marker="", path_effects=None)
     second.set_ylabel("TFLOP/s" if view.has_gpu(report) else "GFLOP/s", fontsize=SIZE, color=INK)
     second.set_ylim(0, max(known) * 1.12 or 1.0)
     number_ticks(second.yaxis, locale)
