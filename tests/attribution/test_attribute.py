@@ -214,6 +214,21 @@ def test_every_gpu_event_has_one_share(
     assert before.tolist() == [correlation not in known for correlation, *_ in kernels]
 
 
+@pytest.mark.parametrize("later", [0, 3, 500, 1_000_000])
+def test_ranks_that_number_their_launches_alike_keep_their_devices(tmp_path: Path, later: int) -> None:
+    """Two ranks of one program, merged; the second one starts so many µs later."""
+    first, second = TraceBuilder("[TP00] 71"), TraceBuilder("[TP01] 72")
+    for rank, (builder, at) in enumerate(((first, 1000), (second, 1000 + later))):
+        forward_of_three(builder, at, 1)
+        for event in builder.events:
+            if event["cat"] == "kernel":
+                event["pid"] = f"[TP0{rank}] 0"
+    first.events += second.events
+    trace, attribution = attributed(first, tmp_path)
+    process = [trace.threads[trace.launches.thread[launch]][0] for launch in attribution.gpu_launch]
+    assert process == ["[TP00] 71"] * 3 + ["[TP01] 72"] * 3
+
+
 def test_each_process_keeps_its_own_correlations_where_most_are_shared(tmp_path: Path) -> None:
     builder = TraceBuilder()
     for pid, own, correlations in ((10, "A_0", (1, 2, 3)), (20, "B_0", (1, 2, 9))):
