@@ -222,12 +222,22 @@ def test_ids_near_the_limit_of_64_bits(tmp_path: Path) -> None:
         (b"time,name\n1,2\n", "is not JSON"),
         (b'{"a": 1}', "has no traceEvents"),
         (b"null", "has no traceEvents"),
-        (b"[1, 2, 3]", "no events that can be read"),
+        (
+            b"[1, 2, 3]",
+            "no op, kernel or module in it can be read; events skipped that could not be decoded: ",
+        ),
         (
             b'[{"ph": "X" "cat": "cpu_op"}, {"ph": "X", "cat": "cpu_op", "name": "a"}]',
-            "no events that can be read",
+            "no op, kernel or module in it can be read; events skipped that could not be decoded: 1,",
         ),
-        (b'[{"ph": "X" "cat": "cpu_op"}, {"ph": "X", "cat": "cpu', "no events that can be read"),
+        (
+            b'[{"ph": "X" "cat": "cpu_op"}, {"ph": "X", "cat": "cpu',
+            "no op, kernel or module in it can be read; ",
+        ),
+        (
+            b'[{"ph": "M"}, {"ph": "X", "cat": "kernel", "name": "n", "ts": 1.7e18, "dur": 1}]',
+            "no op, kernel or module in it can be read; events skipped without a time .* can be: 1,",
+        ),
         (b'{"traceEvents": []}', "has no events; was the profiler running"),
         (
             b'{"traceEvents": [{"ph": "X", "cat": "blink", "name": "n", "ts": 1, "dur": 1}]}',

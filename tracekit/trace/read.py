@@ -204,32 +204,35 @@ class _Reading:
 
 def _check(trace: Trace, problem: Message | None, lost: Iterable[Lost]) -> None:
     """Raises `UserError` where there is nothing to report on."""
-    if trace.event_count == 0:
-        raise UserError(_without_events(trace, problem, lost))
     if not any(map(len, (trace.ops, trace.launches, trace.gpu_events, trace.frames, trace.annotations))):
-        raise UserError(
-            N_(
-                "{path}: none of its {count} events is an op, a kernel or a module; "
-                "is it a trace of the PyTorch profiler?",
-                path=trace.path,
-                count=trace.event_count,
-            )
-        )
+        raise UserError(_without_work(trace, problem, lost))
 
 
-def _without_events(trace: Trace, problem: Message | None, lost: Iterable[Lost]) -> Message:
-    """Why there is no event to read."""
-    if any(one.is_event for one in lost):
+def _without_work(trace: Trace, problem: Message | None, lost: Iterable[Lost]) -> Message:
+    """Why there is no event that tells of the model."""
+    path, count = trace.path, trace.event_count
+    if not count and any(one.is_event for one in lost):
         return N_(
             "{path}: has no event that can be read: one is larger than {size} MiB, which is too large",
-            path=trace.path,
+            path=path,
             size=EVENT_LIMIT_BYTES >> 20,
         )
     if trace.skipped_count > bool(problem):  # more than the one that is cut off
-        return N_("{path}: has no events that can be read; copy or capture it again", path=trace.path)
-    if problem:
-        return N_("{path}: ends before its first event; copy or capture it again", path=trace.path)
-    return N_("{path}: has no events; was the profiler running?", path=trace.path)
+        return N_(
+            "{path}: no op, kernel or module in it can be read; {warning}",
+            path=path,
+            warning=trace.warnings[0],
+        )
+    if not count and problem:
+        return N_("{path}: ends before its first event; copy or capture it again", path=path)
+    if not count:
+        return N_("{path}: has no events; was the profiler running?", path=path)
+    return N_(
+        "{path}: none of its {count} events is an op, a kernel or a module; "
+        "is it a trace of the PyTorch profiler?",
+        path=path,
+        count=count,
+    )
 
 
 def _unreadable(path: Path, beginning: bytes, gave_up: bool, problem: Message | None) -> Message:
