@@ -2,78 +2,176 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tracekit.messages import UserError
-from tracekit.trace import fits
+from tracekit.trace import fits, read
 from tracekit.trace.fits import Budget
 
+KB = 1_000
 MB = 1_000_000
 GB = 1_000_000_000
+OP_BYTES = 44  # four numbers of 64 bits (start, end, sequence, thread of the forward), three of 32
+
+
+@dataclass
+class Kept:
+    size_bytes: int
+    shapeless_bytes: int = 0
+    signature_count: int = 0
 
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process of 1 GB where 3 GB more are available, whose analysis takes 5 times its columns."""
     monkeypatch.setattr(fits, "resident_bytes", lambda: GB)
-    monkeypatch.setattr(fits, "available_bytes", lambda: 3 * GB)
+    monkeypatch.setattr(fits, "available_bytes", lambda returned=0: 3 * GB + returned)
+    monkeypatch.setattr(fits, "unshared_bytes", lambda process: 100 * MB)
     monkeypatch.setattr(fits, "ANALYSIS_FACTOR", 5.0)
-    monkeypatch.setattr(fits, "PROGRAM_BYTES", 0)
+    monkeypatch.setattr(fits, "ANALYSIS_FACTOR_WITHOUT_SHAPES", 3.0)
+    monkeypatch.setattr(fits, "SIGNATURE_BYTES", 10 * KB)
+    monkeypatch.setattr(fits, "HELPER_SHARE", 0.5)
 
 
 @pytest.mark.usefixtures("machine")
 @pytest.mark.parametrize(
-    ("size", "read", "kept", "needed"),
+    ("read_bytes", "kept", "helpers", "needed", "free"),
     [
-        (10 * GB, GB, 90 * MB, "4.5"),  # 900 MB of columns in the end
-        (10 * GB, 5 * GB, 450 * MB, "4.5"),
-        (100 * MB, 6 * MB, 60 * MB, "5.0"),  # packed very well, and repeated events: 16.7 times as much
-        (0, 20 * MB, 900 * MB, "4.5"),  # a pipe: what has been read is too much already
-        (100 * GB, GB, 900 * MB, "4.5"),  # too little of it to tell, but too much already
+        # 0.2 GB without the columns that are kept, which become 4 GB
+        (10 * GB, Kept(800 * MB), 0, "4.2", "4.0"),
+        (20 * MB, Kept(800 * MB), 0, "4.2", "4.0"),  # packed very well
+        # 0.1 GB; half of the columns take 3 times as much: 450 × 5 + 450 × 3
+        (10 * GB, Kept(900 * MB, 450 * MB), 0, "3.7", None),
+        (10 * GB, Kept(900 * MB, 200 * MB), 0, "4.2", "4.0"),
+        # 0.3 GB, 3.5 GB for 700 MB of columns, and 1 GB for 100,000 signatures; or 0.1 GB for 10,000
+        (10 * GB, Kept(700 * MB, 0, 100_000), 0, "4.8", "4.0"),
+        (10 * GB, Kept(700 * MB, 0, 10_000), 0, "3.9", None),
+        # 0.7 GB without the columns; two others have at least half as much each, and give 100 MB back each
+        (10 * GB, Kept(300 * MB), 2, "3.7", None),
+        (10 * GB, Kept(400 * MB), 2, "4.6", "4.2"),
+        (10 * GB, Kept(350 * MB), 2, "4.15", None),  # 0.65 + 3.5
+        (10 * GB, Kept(700 * MB), 0, "3.8", None),  # 0.3 + 3.5
+        (10 * MB, Kept(0), 0, "1.0", None),
     ],
 )
-def test_what_will_not_fit_is_refused_with_both_figures(size: int, read: int, kept: int, needed: str) -> None:
+def test_what_has_been_read_is_refused_where_it_alone_does_not_fit(
+    read_bytes: int, kept: Kept, helpers: int, needed: str, free: str | None
+) -> None:
+    budget = Budget(Path("t.json"))
+    if free is None:
+        budget.check(read_bytes, kept, range(helpers))
+        return
     with pytest.raises(UserError) as caught:
-        Budget(Path("t.json"), size).check(read, kept)
+        budget.check(read_bytes, kept, range(helpers))
     assert str(caught.value).startswith(
-        f"t.json: needs about {needed} GB of memory, 4.0 GB are free; capture "
+        f"t.json: its first {read_bytes / GB} GB alone need about {needed} GB of memory, "
+        f"{free} GB are free; capture "
     )
 
 
 @pytest.mark.usefixtures("machine")
-@pytest.mark.parametrize(
-    ("size", "read", "kept"),
-    [
-        (10 * GB, GB, 80 * MB),  # 4 GB in the end: just what there is
-        (10 * GB, 10 * GB, 800 * MB),
-        (100 * GB, GB, 790 * MB),  # a hundredth of the file, which may be followed by anything
-        (0, 100 * GB, 800 * MB),
-        (100 * MB, 101 * MB, 700 * MB),  # a file that grows
-        (100 * MB, 10 * MB, 15 * MB),  # would be 0.75 GB, and too early to look
-        (100 * MB, 10 * MB, 0),
-    ],
-)
-def test_what_fits_is_not_refused(size: int, read: int, kept: int) -> None:
-    Budget(Path("t.json"), size).check(read, kept)
+def test_the_whole_is_refused_with_what_it_needs() -> None:
+    Budget(Path("t.json")).check_whole(Kept(700 * MB))
+    with pytest.raises(
+        UserError, match=r"^t\.json: needs about 4\.2 GB of memory, 4\.0 GB are free; capture "
+    ):
+        Budget(Path("t.json")).check_whole(Kept(800 * MB))
+
+
+@pytest.mark.usefixtures("machine")
+def test_what_the_program_takes_is_told_before_there_are_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    budget = Budget(Path("t.json"))
+    budget.check(GB, Kept(100 * MB))  # 0.9 GB without them
+    monkeypatch.setattr(fits, "resident_bytes", lambda: 2 * GB)  # which reading takes, and gives back
+    monkeypatch.setattr(fits, "available_bytes", lambda returned=0: 2 * GB)
+    budget.check(GB, Kept(600 * MB))
+    with pytest.raises(UserError, match=r"need about 4\.15 GB"):
+        budget.check(GB, Kept(650 * MB))
 
 
 def test_memory_is_asked_for_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     monkeypatch.setattr(fits, "resident_bytes", lambda: 0)
-    monkeypatch.setattr(fits, "available_bytes", lambda: asked.append(1) or 100 * GB)
-    budget = Budget(Path("t.json"), 160 << 20)
-    for mebibyte in range(161):
-        budget.check(mebibyte << 20, mebibyte << 12)
-    assert len(asked) == 10
+    monkeypatch.setattr(fits, "available_bytes", lambda returned: asked.append(1) or 100 * GB)
+    budget = Budget(Path("t.json"))
+    for step in range(161):  # of a quarter of what makes it ask
+        budget.check(step << 20, Kept(step << 20))
+    assert len(asked) == 40
+
+
+def document(path: Path, *, ops_at: tuple[int, int], shapes: bool = True) -> Path:
+    """1000 events with about as much text each: ops from one place to another, else Python's functions."""
+    events = []
+    for number in range(1000):
+        event = {"ph": "X", "pid": 1, "tid": 2, "ts": number, "dur": 1, "cat": "cpu_op", "name": "aten::relu"}
+        event["args"] = {"Input Dims" if shapes else "Something": [[4, 4]]}
+        if not ops_at[0] <= number < ops_at[1]:
+            event.update(cat="python_function", name="f.py(1): f", args={"Python id": number})
+        events.append(event)
+    path.write_text(json.dumps({"traceEvents": events}))
+    return path
+
+
+@pytest.fixture
+def room_for_250_ops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory for as many with shapes, at 4 times their columns, and no more than 12 more."""
+    monkeypatch.setattr("tracekit.trace.cut.CHUNK_BYTES", 1000)
+    monkeypatch.setattr("tracekit.trace.source.PIECE_BYTES", 500)
+    monkeypatch.setattr(fits, "CHECK_EVERY_BYTES", 1)
+    monkeypatch.setattr(fits, "ANALYSIS_FACTOR", 4.0)
+    monkeypatch.setattr(fits, "ANALYSIS_FACTOR_WITHOUT_SHAPES", 2.0)
+    monkeypatch.setattr(fits, "SIGNATURE_BYTES", 0)
+    monkeypatch.setattr(fits, "resident_bytes", lambda: 0)
+    monkeypatch.setattr(fits, "available_bytes", lambda returned: 4 * OP_BYTES * 262)
+
+
+@pytest.mark.usefixtures("room_for_250_ops")
+@pytest.mark.parametrize("ops_at", [(0, 250), (750, 1000), (300, 550)])
+def test_a_trace_that_fits_is_read_wherever_its_ops_stand(tmp_path: Path, ops_at: tuple[int, int]) -> None:
+    """With the ops first, a tenth of the file has 100, and all of it would have 1000 if it were alike."""
+    trace = read(document(tmp_path / "t.json", ops_at=ops_at))
+    assert (len(trace.ops), trace.event_count) == (250, 1000)
+
+
+@pytest.mark.usefixtures("room_for_250_ops")
+@pytest.mark.parametrize(("ops_at", "least", "most"), [((0, 400), 0.2, 0.35), ((600, 1000), 0.8, 0.95)])
+def test_a_trace_that_does_not_fit_is_refused_where_that_is_certain(
+    tmp_path: Path, ops_at: tuple[int, int], least: float, most: float
+) -> None:
+    path = document(tmp_path / "t.json", ops_at=ops_at)
+    read_bytes: list[int] = []
+    with pytest.raises(UserError, match=r"t\.json: its first .* GB alone need about"):
+        read(path, read_bytes.append)
+    assert least < sum(read_bytes) / path.stat().st_size < most
+
+
+@pytest.mark.usefixtures("room_for_250_ops")
+def test_ops_without_shapes_take_less(tmp_path: Path) -> None:
+    assert len(read(document(tmp_path / "t.json", ops_at=(0, 500), shapes=False)).ops) == 500
+    with pytest.raises(UserError, match=r"alone need about"):
+        read(document(tmp_path / "t.json", ops_at=(0, 600), shapes=False))
+
+
+@pytest.mark.usefixtures("room_for_250_ops")
+def test_what_several_processes_have_read_is_known_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fits, "HELPER_SHARE", 0.0)
+    assert len(read(document(tmp_path / "t.json", ops_at=(0, 250)), processes=2).ops) == 250
+    with pytest.raises(UserError, match=r"t\.json: needs about"):
+        read(document(tmp_path / "t.json", ops_at=(0, 400)), processes=2)
 
 
 def test_out_of_memory_names_the_file() -> None:
     with (
         pytest.raises(UserError, match=r"^t\.json: does not fit into memory"),
-        Budget(Path("t.json"), 1).guarded(),
+        Budget(Path("t.json")).guarded(),
     ):
         raise MemoryError
 
@@ -126,6 +224,7 @@ def test_limit_of_the_address_space(monkeypatch: pytest.MonkeyPatch) -> None:
     limit = taken + 200 * MB
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (limit, limit))
     assert 150 * MB < fits.available_bytes() <= 200 * MB
+    assert fits.available_bytes(returned_bytes=GB) <= 200 * MB  # to others, which have a limit of their own
 
 
 def test_what_is_available_is_no_more_than_the_machine_has() -> None:
@@ -133,3 +232,11 @@ def test_what_is_available_is_no_more_than_the_machine_has() -> None:
 
     assert 0 < fits.available_bytes() <= psutil.virtual_memory().total
     assert 0 < fits.resident_bytes() <= psutil.virtual_memory().total
+
+
+def test_what_another_process_has_for_itself() -> None:
+    import psutil
+
+    own = fits.unshared_bytes(os.getpid())
+    assert 0 < own <= psutil.Process().memory_info().rss + MB
+    assert fits.unshared_bytes(2**30) == 0  # there is none

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, compress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -60,6 +60,7 @@ _FIRST_FRAME, _BEHIND_FRAMES = FRAME_PREFIX, FRAME_PREFIX[:-1] + chr(ord(FRAME_P
 _SEPARATOR = b"\0"  # which JSON does not hold
 
 _KINDS = ("ops", "launches", "gpu_events", "frames", "annotations", "flows")
+_SignatureKey: TypeAlias = "bytes | tuple[bytes, CollectiveArgs | None]"
 _FLOW = ("arrow", "thread", "time", "is_end")
 _INTERVAL = ("name", "thread", "start", "end")
 
@@ -102,6 +103,18 @@ class ColumnsBuilder:
     def size_bytes(self) -> int:
         """What the columns take."""
         return sum(parts.size_bytes for parts in self._parts.values())
+
+    @property
+    def shapeless_bytes(self) -> int:
+        """Those of them that are of ops without shapes, which takes a look at every op."""
+        ops = self._parts["ops"]
+        lacks = np.array([_joined(key).startswith(_SEPARATOR) for _, key in self._signatures.listed()])
+        lacking = sum(int(lacks[codes].sum()) for codes in ops.arrays.get("signature", ()))
+        return ops.size_bytes * lacking // max(1, ops.length)
+
+    @property
+    def signature_count(self) -> int:
+        return len(self._signatures.listed())
 
     def add(self, events: list[Event], text: bytes, begin: int = 0) -> None:
         """Adds `events`, which were decoded from `text`; that stands at `begin` in the file."""
@@ -339,10 +352,14 @@ def _is_usable_flow(event: Event) -> bool:
     return is_end and has_time and isinstance(event.id, (int, str))
 
 
-def _signature(name: str, key: bytes | tuple[bytes, CollectiveArgs | None]) -> Signature:
-    joined, collective = key if isinstance(key, tuple) else (key, None)
-    shapes, dtypes, concrete = joined.split(_SEPARATOR)
+def _signature(name: str, key: _SignatureKey) -> Signature:
+    collective = key[1] if isinstance(key, tuple) else None
+    shapes, dtypes, concrete = _joined(key).split(_SEPARATOR)
     return Signature(name, shapes, dtypes, concrete, collective)
+
+
+def _joined(key: _SignatureKey) -> bytes:
+    return key[0] if isinstance(key, tuple) else key
 
 
 def _collective(args: Args) -> CollectiveArgs | None:

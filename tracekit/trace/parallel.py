@@ -74,6 +74,10 @@ class Helpers:
             for number in range(1, count)
         ]
 
+    @property
+    def ids(self) -> list[int]:
+        return [process.pid for process in self._processes]
+
     def have_failed(self) -> bool:
         return any(process.poll() for process in self._processes)
 

@@ -32,14 +32,18 @@ def read(path: str | Path, progress: Progress | None = None, processes: int | No
     """
     source, done = open_source(path), _Read(progress)
     count = worthwhile_processes(source.path, source.size_bytes) if processes is None else processes
-    budget = Budget(source.path, source.size_bytes)
+    budget = Budget(source.path)
     with budget.guarded():
+        reading = None
         if count > 1 and source.is_regular:
-            if (reading := _read_on_several(source, done, budget, count)) is not None:
-                return reading.finish()
-            source = open_source(path)
-            done.again()
-        return _read_on_one(source, done, budget).finish()
+            reading = _read_on_several(source, done, budget, count)
+            if reading is None:
+                source = open_source(path)
+                done.again()
+        if reading is None:
+            reading = _read_on_one(source, done, budget)
+        budget.check_whole(reading.builder)
+        return reading.finish()
 
 
 class _Read:
@@ -65,7 +69,7 @@ def _read_on_one(source: Source, done: _Read, budget: Budget) -> _Reading:
         chunk = reading.cutter.feed(piece)
         if chunk is not None:
             reading.take(chunk)
-            budget.check(done.bytes, reading.builder.size_bytes)
+            budget.check(done.bytes, reading.builder)
         if reading.cutter.gave_up:
             break
     return reading
@@ -85,7 +89,7 @@ def _read_on_several(source: Source, done: _Read, budget: Budget, count: int) ->
                 return None
             if reading.cutter.gave_up or others.have_failed():
                 return None
-            budget.check(done.bytes, count * share.builder.size_bytes)
+            budget.check(done.bytes, share.builder, others.ids)
         builder = others.merged(share)
     if builder is None:
         return None
