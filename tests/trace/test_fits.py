@@ -98,7 +98,7 @@ def test_what_the_program_takes_is_told_before_there_are_columns(monkeypatch: py
 def test_memory_is_asked_for_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     monkeypatch.setattr(fits, "resident_bytes", lambda: 0)
-    monkeypatch.setattr(fits, "available_bytes", lambda returned: asked.append(1) or 100 * GB)
+    monkeypatch.setattr(fits, "available_bytes", lambda returned=0: asked.append(1) or 100 * GB)
     budget = Budget(Path("t.json"))
     for step in range(161):  # of a quarter of what makes it ask
         budget.check(step << 20, Kept(step << 20))
@@ -128,7 +128,7 @@ def room_for_250_ops(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fits, "ANALYSIS_FACTOR_WITHOUT_SHAPES", 2.0)
     monkeypatch.setattr(fits, "SIGNATURE_BYTES", 0)
     monkeypatch.setattr(fits, "resident_bytes", lambda: 0)
-    monkeypatch.setattr(fits, "available_bytes", lambda returned: 4 * OP_BYTES * 262)
+    monkeypatch.setattr(fits, "available_bytes", lambda returned=0: 4 * OP_BYTES * 262)
 
 
 @pytest.mark.usefixtures("room_for_250_ops")

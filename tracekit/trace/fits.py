@@ -76,7 +76,10 @@ class Budget:
         resident = resident_bytes()
         if self._program is None:
             self._program = max(0, resident - kept.size_bytes)
-        needed = self._program + analysis_bytes(kept, 1 + HELPER_SHARE * len(helper_ids))
+        times = 1 + HELPER_SHARE * len(helper_ids)
+        if self._program + most_analysis_bytes(kept, times) <= resident + available_bytes():
+            return  # what would have to be looked at is not worth it
+        needed = self._program + analysis_bytes(kept, times)
         free = resident + available_bytes(sum(map(unshared_bytes, helper_ids)))
         if needed > free:
             raise UserError(self._refusal(_gigabytes(needed), _gigabytes(free), read_bytes))
@@ -112,6 +115,11 @@ class Budget:
                     path=self.path,
                 )
             ) from None
+
+
+def most_analysis_bytes(kept: Kept, times: float = 1) -> int:
+    """As much as `analysis_bytes`, or more: as if all ops had shapes."""
+    return round(ANALYSIS_FACTOR * kept.size_bytes * times) + SIGNATURE_BYTES * kept.signature_count
 
 
 def analysis_bytes(kept: Kept, times: float = 1) -> int:
