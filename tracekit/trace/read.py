@@ -15,6 +15,7 @@ from tracekit.trace.build import ColumnsBuilder
 from tracekit.trace.columns import Layout, Trace
 from tracekit.trace.cut import BLIND_LIMIT_BYTES, EVENT_LIMIT_BYTES, METADATA_LIMIT_BYTES, Chunk, Cutter, Lost
 from tracekit.trace.fits import Budget
+from tracekit.trace.foreign import what_it_is
 from tracekit.trace.metadata import Behind, Head, is_json
 from tracekit.trace.parallel import Share, helpers, worthwhile_processes
 from tracekit.trace.salvage import Ending, Stretch, salvage
@@ -245,7 +246,9 @@ def _unreadable(path: Path, beginning: bytes, gave_up: bool, problem: Message | 
     if problem:
         return N_("{path}: {problem}; copy or capture it again", path=path, problem=problem)
     if start != b"{" and not is_json(beginning):
-        return N_("{path}: is not JSON; tracekit reads traces of the PyTorch profiler", path=path)
+        return what_it_is(path, beginning) or N_(
+            "{path}: is not JSON; tracekit reads traces of the PyTorch profiler", path=path
+        )
     if gave_up:
         return N_(
             "{path}: has no traceEvents in its first {size} MiB; "
