@@ -21,6 +21,7 @@ from tests.fuzz.seeds import dictionary, seeds
 
 ROOT = Path(__file__).resolve().parents[2]
 MOST_MEGABYTES = 1024
+MOST_RUNS = 8000  # of one process: the fuzzer itself keeps some 40 KB for each input
 MOST_SECONDS_FOR_AN_INPUT = 60  # of the clock; a quiet machine needs less than one
 DRIVER = (sys.executable, "-m", "tests.fuzz.driver")
 STATUS_EVERY_SECONDS = 60
@@ -60,18 +61,21 @@ class Run:
             (self.folder / "corpus" / f"seed-{number:03}").write_bytes(seed)
 
     def run(self, seconds: int | None, runs: int | None) -> None:
-        """For so long, or so many inputs; a process that dies is started again if there is time left."""
+        """For so long, or so many inputs; one process follows another while there is time left."""
         for number in range(1000):
             left = None if seconds is None else seconds - self.seconds
             if left is not None and left < 1:
                 return
-            if self._run_process(number, left, runs):
+            ended_well = self._run_process(number, left, MOST_RUNS if runs is None else runs)
+            if ended_well and runs is None:
+                continue
+            if ended_well:
                 return
             if runs is not None or (number == 0 and not self.counts()):
                 self.failed = not self.counts()
                 return
 
-    def _run_process(self, number: int, seconds: float | None, runs: int | None) -> bool:
+    def _run_process(self, number: int, seconds: float | None, runs: int) -> bool:
         """Whether it came to its end as it should."""
         options = [
             f"-seed={self.seed + number}",
@@ -81,11 +85,10 @@ class Run:
             f"-artifact_prefix={self.folder / 'found'}{os.sep}",
             "-reload=0",
             "-len_control=0",
+            f"-runs={runs}",
         ]
         if seconds is not None:
             options.append(f"-max_total_time={max(1, round(seconds))}")
-        if runs is not None:
-            options.append(f"-runs={runs}")
         if (dictionary := self.folder / "dictionary").exists():
             options.append(f"-dict={dictionary}")
         with memory_folder() as memory:

@@ -76,11 +76,13 @@ def check(data: bytes, folder: Path) -> str:
     with limits("in small chunks", SMALL):
         small = _read(path)
         _check_against_json(small, text)
-        _check_copy(small, path)
+        if small is not None and not _holds_documents(path):
+            _check_copy(small, path)
         with _other_processes(zlib.crc32(data) % ONE_IN == 0):
             _check_same("serial and parallel reading differ", small, _read(path, PROCESSES))
     with limits("with tiny limits", _TINY):
-        _check_copy(_read(path), path)
+        if trace is not None and not _holds_documents(path):
+            _check_copy(_read(path), path)
     if trace is None:
         return "refused"
     return "damaged" if trace.skipped_count or trace.warnings else "whole"
@@ -224,6 +226,14 @@ def rows_of(trace: Trace, kind: str) -> list[tuple[Any, ...]]:
     ]
 
 
+def _holds_documents(path: Path) -> bool:
+    """Whether one may stand within the events of another.
+
+    Which of its events count as such depends on where chunks end, if it is larger than one.
+    """
+    return b"".join(open_source(path).pieces()).count(b'"traceEvents') > 1
+
+
 def _check_copy(trace: Trace | None, path: Path) -> None:
     """A copy is JSON; reading it gives what reading the file gave, and what was added."""
     if trace is None:
@@ -342,6 +352,8 @@ def _pretended(path: Path, count: int) -> Iterator[_Pretended]:
 
 class _Pretended:
     """Does one after the other, in this process, what the others would do: a thousand times as fast."""
+
+    ids: tuple[int, ...] = ()
 
     def __init__(self, path: Path, count: int) -> None:
         self._path, self._count = path, count

@@ -153,3 +153,15 @@ def test_event_that_begins_as_none_does(tmp_path: Path, comma: str) -> None:
         assert trace.skipped_count == 1
         assert copied_list(path)[before] == odd
         assert trace.event_count == len(texts) - 1
+
+
+def test_event_with_an_event_in_the_place_of_its_time_is_one(tmp_path: Path) -> None:
+    """It counted twice, as there is a phase in it and none of its own."""
+    first, second = SOUND.events[:2]
+    odd = {"cat": "cpu_op", "name": "odd", "ts": {"note": {"ph": "X", "ts": 1}}, "dur": 1}
+    path = tmp_path / "t.json"
+    for events in ([first, odd], [odd, first], [first, odd, second]):
+        path.write_text(json.dumps({"traceEvents": events}))
+        trace = read(path)
+        assert (trace.event_count, trace.skipped_count) == (len(events) - 1, 1)
+        assert rows(trace) == rows_of([event for event in events if event is not odd])

@@ -67,8 +67,9 @@ class Salvaged:
         self.first_mended.setdefault(kind, places[0])
 
     def lose(self, text: bytes, begin: int) -> None:
-        self.copies.append(body if is_json(body := text.rstrip(_BETWEEN)) else NO_EVENT)
-        self.skipped += max(1, count_events(text))
+        is_whole = is_json(body := text.rstrip(_BETWEEN))  # an event with what none of its kind has
+        self.copies.append(body if is_whole else NO_EVENT)
+        self.skipped += 1 if is_whole else max(1, count_events(text))
         if self.first_skipped is None:
             self.first_skipped = begin
 
@@ -164,26 +165,29 @@ class _Salvage:
         begin, end = self._spans[at]
         if self._take_span(begin, end):
             return at + 1
-        if (behind := self._take_value(at)) is not None:
+        if (behind := self._take_value(begin, at)) is not None:
             return behind
         at_end = at + 1 == len(self._spans)
         if at_end and at > 0 and self._ending is Ending.MORE:
             self._found.unfinished = begin
-        else:
-            self._take_apart(begin, end, at_end and self._ending is Ending.FILE)
-        return at + 1
+            return at + 1
+        return self._take_apart(at, at_end and self._ending is Ending.FILE)
 
-    def _take_value(self, at: int) -> int | None:
-        """Takes the object that begins span `at` and ends in a later one; gives the span behind it."""
-        begin, end = self._spans[at]
+    def _take_value(self, begin: int, at: int) -> int | None:
+        """Takes the object that begins in span `at` and ends in a later one; gives the span behind it."""
+        _, end = self._spans[at]
         later = self._spans[at : at + _MOST_SPANS][-1][1]
         value_end = scan_value(self._text, begin, later)
         if value_end is None or value_end <= end:
             return None
         behind = bisect_left(self._spans, (value_end, 0))
         next_begin = self._spans[behind][0] if behind < len(self._spans) else len(self._text)
-        if self._text[value_end:next_begin].strip(_BETWEEN) or not self._take_mended(begin, value_end):
+        if self._text[value_end:next_begin].strip(_BETWEEN):
             return None
+        if not self._take_mended(begin, value_end):
+            if not is_json(self._text[begin:value_end]):
+                return None
+            self._found.lose(self._text[begin:value_end], begin)
         self._check_commas(value_end, next_begin)
         return behind
 
@@ -208,9 +212,13 @@ class _Salvage:
                 return True
         return False
 
-    def _take_apart(self, begin: int, end: int, ends_file: bool) -> None:
-        """Takes the events at the beginning of a stretch, and what closes the list; the rest is lost."""
+    def _take_apart(self, at: int, ends_file: bool) -> int:
+        """Takes the events that span `at` begins with, and what closes the list; the rest of it is lost.
+
+        Gives the span behind that.
+        """
         text, found = self._text, self._found
+        begin, end = self._spans[at]
         while value_end := scan_value(text, begin, end):
             rest = text[value_end:end]
             closes = _CLOSING.match(rest) or (ends_file and rest.strip(_BETWEEN) == b"]")
@@ -220,18 +228,21 @@ class _Salvage:
                 break
             if closes:
                 found.closing, found.events_end = value_end + rest.index(b"]"), value_end
-                return
+                return at + 1
             if following is None:
                 if ends_file and rest.strip(_BETWEEN):
                     self._lose_end(value_end)
                 else:
                     self._pass_over(rest, value_end, follows_event=True)
-                return
+                return at + 1
             begin = value_end + following.end()
+        if value_end is None and (behind := self._take_value(begin, at)) is not None:
+            return behind
         if ends_file:
             self._lose_end(begin)
         else:
             self._lose(begin, end)
+        return at + 1
 
     def _lose(self, begin: int, end: int) -> None:
         """Loses a broken event, but no whole ones behind it: those with a time and without a phase."""
