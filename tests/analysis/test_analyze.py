@@ -293,10 +293,13 @@ def test_names_that_architectures_use(
     )
 
 
-def test_without_shapes_flops_are_unknown(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shapes", [None, "2,3;3,4"])
+def test_without_shapes_flops_are_unknown(tmp_path: Path, shapes: str | None) -> None:
+    """Nor do they tell anything in the words of another profiler."""
     builder = hybrid()
     for event in builder.events:
-        event.get("args", {}).pop("Input Dims", None)
+        if event.get("args", {}).pop("Input Dims", None) and shapes:
+            event["args"]["Input Dims"] = shapes
     report = analyze(builder.write(tmp_path / "t.json"))
     assert report.flops.matrix is None
     assert {row.matrix_flops for row in (*report.modules, *report.ops, *report.blocks)} == {None}

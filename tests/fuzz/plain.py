@@ -161,8 +161,8 @@ def expected(elements: list[Any]) -> Expected:
 def row_of(event: Members) -> Row | str:
     """The row of a certain event, "skipped" where it has no time that can be, "unread" if nobody reads it."""
     fields = dict(event)
-    kind, name = kind_of(fields), fields.get("name")
-    if kind is None or fields.get("ph") != "X" or name is None:
+    kind, name = kind_of(fields), fields.get("name") or ""
+    if kind is None or fields.get("ph") != "X":
         return "unread"
     if kind == "frames" and not name.startswith("nn.Module: "):
         return "unread"
@@ -179,9 +179,9 @@ def kind_of(fields: dict[str, Any]) -> str | None:
     category = (fields.get("cat") or "").lower()
     if category in ("cpu_op", "operator"):
         return "ops"
-    if category in GPU_CATEGORIES:
+    if category.endswith(("kernel", "memcpy", "memset")) or category == "mtia_ccp_events":
         return "gpu_events"
-    if category.endswith(("runtime", "driver")):
+    if category.endswith(("runtime", "driver")) or category == "hpu_op":
         return "launches"
     return {"python_function": "frames", "user_annotation": "annotations"}.get(category)
 

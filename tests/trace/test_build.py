@@ -57,6 +57,12 @@ def trace_of(builder: ColumnsBuilder) -> Trace:
         ("Kernel", "gpu_events"),
         ("gpu_memcpy", "gpu_events"),
         ("GPU_Memset", "gpu_events"),
+        ("CONCURRENT_KERNEL", "gpu_events"),
+        ("gcu_memcpy", "gpu_events"),
+        ("GCU_MEMSET", "gpu_events"),
+        ("mtia_ccp_events", "gpu_events"),
+        ("mtia_runtime", "launches"),
+        ("hpu_op", "launches"),
         ("Memcpy", "gpu_events"),
         ("python_function", "frames"),
         ("user_annotation", "annotations"),
@@ -115,6 +121,15 @@ def test_which_events_are_ends_of_flows(phase: str, category: str, times: list[i
 )
 def test_which_frames_are_of_modules(name: str | None, is_read: bool) -> None:
     assert len(built([event("python_function", name=name)]).frames) == is_read
+
+
+@pytest.mark.parametrize("cat", ["cpu_op", "cuda_runtime", "kernel", "user_annotation"])
+def test_what_has_no_name_counts_all_the_same(cat: str) -> None:
+    nameless = event(cat)
+    del nameless["name"]
+    trace = built([event(cat, name=None), nameless, event(cat, name="")])
+    assert (trace.event_count, trace.skipped_count, trace.names) == (3, 0, [""])
+    assert sum(len(getattr(trace, table)) for table in TABLES) == 3
 
 
 def test_threads_that_alternate_and_differ_in_type_alone() -> None:

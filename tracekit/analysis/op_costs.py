@@ -181,7 +181,7 @@ def _causal(cost: Cost) -> int:
 
 def _has_shapes(signature: Signature) -> bool:
     """Whether the shapes of its inputs were recorded; those of tensors in lists once were not."""
-    if not signature.shapes:
+    if not signature.shapes.startswith(b"["):  # not there, or in words of another profiler
         return False
     lists_are_empty = b"TensorList" in signature.dtypes and not signature.shapes.strip(b"[], \r\n\t")
     return not lists_are_empty

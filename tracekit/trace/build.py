@@ -40,6 +40,7 @@ LONGEST_US = 1e12  # eleven days
 _GPU_KINDS: dict[Category | None, int] = {
     Category.KERNEL: 0,
     Category.OLD_KERNEL: 0,
+    Category.MTIA_CCP_EVENTS: 0,
     Category.GPU_MEMCPY: 1,
     Category.MEMCPY: 1,
     Category.GPU_MEMSET: 2,
@@ -50,6 +51,7 @@ _CATEGORIES = {
     "launches": (
         *(Category.CUDA_RUNTIME, Category.CUDA_DRIVER, Category.HIP_RUNTIME, Category.HIP_DRIVER),
         *(Category.XPU_RUNTIME, Category.PRIVATEUSE1_RUNTIME, Category.PRIVATEUSE1_DRIVER, Category.RUNTIME),
+        Category.HPU_OP,
     ),
     "gpu_events": tuple(_GPU_KINDS),
     "annotations": (Category.USER_ANNOTATION,),
@@ -314,7 +316,9 @@ def _chosen(events: list[Event]) -> tuple[dict[str, list[Event]], list[Event]]:
         category = event.cat
         chosen = chosen_of[category]
         if chosen is not None:
-            if event.ph is complete and event.name is not None:
+            if event.ph is complete:
+                if event.name is None:
+                    event.name = ""
                 chosen.append(event)
         elif category is frame:
             name = event.name

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 from enum import Enum
 
-_LAUNCH_SUFFIXES = ("runtime", "driver")
+_SUFFIXES = {
+    "runtime": "Runtime",
+    "driver": "Runtime",
+    "kernel": "kernel",
+    "memcpy": "Memcpy",
+    "memset": "Memset",
+}
 
 
 class Category(Enum):
-    """`cat`. In other case, it is the same; of a device that nobody knows, `…_runtime` is a runtime too."""
+    """`cat`. In other case it is the same; of a device that nobody knows, its last word says what it is."""
 
     CPU_OP = "cpu_op"
     OPERATOR = "Operator"
@@ -23,9 +29,11 @@ class Category(Enum):
     XPU_RUNTIME = "xpu_runtime"
     PRIVATEUSE1_RUNTIME = "privateuse1_runtime"
     PRIVATEUSE1_DRIVER = "privateuse1_driver"
+    HPU_OP = "hpu_op"  # Habana's runtime on the host
     RUNTIME = "Runtime"
     KERNEL = "kernel"
     OLD_KERNEL = "Kernel"
+    MTIA_CCP_EVENTS = "mtia_ccp_events"  # what runs on that device
     GPU_MEMCPY = "gpu_memcpy"
     MEMCPY = "Memcpy"
     GPU_MEMSET = "gpu_memset"
@@ -48,7 +56,9 @@ class Category(Enum):
     @classmethod
     def _missing_(cls, value: object) -> Category:
         text = str(value).lower()
-        return _BY_LOWER_CASE.get(text) or (cls.RUNTIME if text.endswith(_LAUNCH_SUFFIXES) else cls.OTHER)
+        if (known := _BY_LOWER_CASE.get(text)) is not None:
+            return known
+        return next((cls(like) for suffix, like in _SUFFIXES.items() if text.endswith(suffix)), cls.OTHER)
 
 
 _BY_LOWER_CASE = {category.value.lower(): category for category in Category}
