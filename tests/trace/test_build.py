@@ -162,6 +162,13 @@ def test_signatures_with_and_without_shapes_are_numbered_as_they_come() -> None:
     assert trace.signatures[0].collective is trace.signatures[3].collective is None
 
 
+def test_shapes_as_old_versions_of_torch_spell_them() -> None:
+    trace = built(
+        [event("Operator", args={"Input dims": [[2, 3]], "Input type": ["float"]}), event("Operator")]
+    )
+    assert [bytes(one.shapes) for one in trace.signatures] == [b"[[2, 3]]", b""]
+
+
 @pytest.mark.parametrize("value", [None, True, "5", 5.0, [5], {"a": 5}, -1, 2**63, 2**80])
 def test_what_is_no_number_loses_the_link_alone(value: Any) -> None:
     keys = ("Sequence number", "Fwd thread id")

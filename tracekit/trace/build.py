@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from msgspec.structs import replace
 
 from tracekit.messages import Message
 from tracekit.trace.categories import Category, Phase
@@ -177,6 +178,8 @@ class ColumnsBuilder:
 
     def _of_ops(self, events: list[Event], names: Ints) -> dict[str, Ints]:
         args = [event.args or NO_ARGS for event in events]
+        if events[0].cat is Category.OPERATOR:
+            args = [_with_shapes(one) for one in args]
         return {
             "signature": self._signatures_of(events, args, names),
             "sequence": _numbers([one.sequence for one in args]),
@@ -331,6 +334,11 @@ def _chosen(events: list[Event]) -> tuple[dict[str, list[Event]], list[Event]]:
 
 def _of_launches(events: list[Event], names: Ints) -> dict[str, Ints]:
     return {"correlation": _correlations(events)}
+
+
+def _with_shapes(args: Args) -> Args:
+    """Those of an op that an old torch wrote, as a newer one would have."""
+    return args if args.old_shapes is ABSENT else replace(args, shapes=args.old_shapes)
 
 
 def _position(text: bytes, number: int) -> int:
