@@ -165,3 +165,18 @@ def test_event_with_an_event_in_the_place_of_its_time_is_one(tmp_path: Path) -> 
         trace = read(path)
         assert (trace.event_count, trace.skipped_count) == (len(events) - 1, 1)
         assert rows(trace) == rows_of([event for event in events if event is not odd])
+
+
+@pytest.mark.parametrize("chunk_bytes", [300, 500, 700, 1100, 1 << 20])
+def test_text_in_the_place_of_an_event_at_the_end_of_a_chunk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk_bytes: int
+) -> None:
+    """It was taken for text beside an event, of which none is lost."""
+    monkeypatch.setattr(f"{CUT}.CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr("tracekit.trace.source.PIECE_BYTES", 97)
+    path = tmp_path / "t.json"
+    for at in range(len(SOUND.events)):
+        path.write_bytes(SOUND.document({at: b"Killed"}))
+        trace = read(path)
+        assert (trace.event_count, trace.skipped_count) == (len(SOUND.events) - 1, 1), at
+        assert rows(trace) == rows_of([event for number, event in enumerate(SOUND.events) if number != at])

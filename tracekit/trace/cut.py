@@ -156,10 +156,10 @@ class Cutter:
         """The last event, one that is longer than a chunk, or no event at all."""
         if (chunk := self._last_chunk()) is not None:
             return chunk
-        if self._boundary.widen():  # the first event may begin as no other does
-            return self._next_chunk()
         self._missing = len(self._text)
         if len(self._text) > EVENT_LIMIT_BYTES:
+            if self._boundary.learn(self._text):  # the first event began as no other does
+                return self._next_chunk()
             is_event = self._text.lstrip(_BETWEEN).startswith(b"{")
             self._losing = Lost(self._offset, self._offset, 0, is_event)
             self._forget(self._losing)

@@ -22,7 +22,9 @@ class Args(msgspec.Struct, gc=False, frozen=True, eq=False):
     correlation: int | None = NO_ID
     device: Id = None
     shapes: msgspec.Raw = msgspec.field(default=ABSENT, name="Input Dims")
-    old_shapes: msgspec.Raw = msgspec.field(default=ABSENT, name="Input dims")  # as the first profilers spelled it
+    old_shapes: msgspec.Raw = msgspec.field(
+        default=ABSENT, name="Input dims"
+    )  # as the first profilers spelled it
     dtypes: msgspec.Raw = msgspec.field(default=ABSENT, name="Input type")
     concrete: msgspec.Raw = msgspec.field(default=ABSENT, name="Concrete Inputs")
     sequence: Any = msgspec.field(default=NO_ID, name="Sequence number")

@@ -145,7 +145,8 @@ class _Salvage:
             if self._text.count(b",", begin, start) != follows_event:
                 self._found.note(COMMAS, begin)
             return
-        parts = text.split(b",")
+        is_followed = begin + len(text) == len(self._text) and self._ending is Ending.MORE
+        parts = (text + b"," if is_followed else text).split(b",")  # the cut was made at a comma
         stands_apart = len(parts) > 1 + follows_event and b"".join(parts[follows_event:-1]).strip()
         if PHASE.search(text) or (stands_apart and not parts[-1].strip()):
             self._lose(begin, begin + len(text))

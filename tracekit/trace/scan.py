@@ -18,8 +18,11 @@ _FIRST_KEY = re.compile(rb'\s*\{\s*"([^"\\]{1,32})"\s*:')
 _WINDOW_BYTES = 1 << 12
 _PHASE_FIRST = re.compile(rb'\{\s*"ph"\s*:')
 # An event begins with its phase, or behind another object with another key that events have.
-_OTHER_KEYS = rb"name|cat|pid|tid|ts|dur|args|id|s|bp|cname"
-_START = re.compile(rb'\{\s*"ph"\s*:|(?<![:\s])\s*(\{\s*"(?:' + _OTHER_KEYS + rb')"\s*:)')
+_START = re.compile(
+    rb'\{\s*"ph"\s*:|(?<![:\s])\s*(\{\s*"(?:name|cat|pid|tid|ts|dur|args|id|s|bp|cname)"\s*:)'
+)
+
+_OBJECT = re.compile(rb'\}\s*,\s*\{\s*"([^"\\]{1,32})"\s*:')
 
 
 class Boundary:
@@ -27,14 +30,14 @@ class Boundary:
 
     def __init__(self, text: bytes) -> None:
         match = _FIRST_KEY.match(text)
-        self._is_wide = False
         self._pattern = _boundary(b"ph" if match is None else b"ph|" + re.escape(match[1]))
 
-    def widen(self) -> bool:
-        """Takes any key that events have from now on; False where it has done so already."""
-        was_wide, self._is_wide = self._is_wide, True
-        self._pattern = _boundary(b"ph|" + _OTHER_KEYS)
-        return not was_wide
+    def learn(self, text: bytes) -> bool:
+        """Takes events to begin as the last object in `text` does that follows another; False without one."""
+        objects = deque(_OBJECT.finditer(text), maxlen=1)
+        if objects:
+            self._pattern = _boundary(b"ph|" + re.escape(objects[0][1]))
+        return bool(objects)
 
     def last(self, text: bytes) -> tuple[int, int] | None:
         """The last comma between two events in `text`, and the start of the event behind it."""
