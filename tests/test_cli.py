@@ -192,6 +192,15 @@ def test_capture_is_the_same_program_as_the_script(tmp_path: Path) -> None:
     assert "--random-weights" in done.stdout
 
 
+@pytest.mark.parametrize("command", ["analyze", "annotate"])
+def test_what_is_wrong_is_said_in_the_language_of_the_report(tmp_path: Path, command: str) -> None:
+    russian = "tracekit: no.json: нет такого файла\n"
+    assert run([command, "no.json", "--lang", "ru"], tmp_path).stderr == russian
+    assert run([command, "no.json"], tmp_path, LC_ALL="ru_RU.UTF-8").stderr == russian
+    english = run([command, "no.json", "--lang", "en"], tmp_path, LC_ALL="ru_RU.UTF-8")
+    assert english.stderr == "tracekit: no.json: no such file\n"
+
+
 @pytest.mark.parametrize(
     ("environment", "language"),
     [

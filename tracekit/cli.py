@@ -6,17 +6,19 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from tracekit import __version__
 from tracekit.interruption import ignore_interruptions, interruptible
-from tracekit.messages import N_, UserError
+from tracekit.messages import N_, Message, UserError
 from tracekit.progress import Work, shown_work
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 USER_ERROR = 2
 BY_SIGNAL = 128  # and its number, as shells have it
@@ -32,24 +34,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         if argv is None:
             ignore_interruptions()
 
+    chosen: dict[str, str] = {}
     with interruptible() as signals:
         try:
-            result = commands.main(args=argv, prog_name="tracekit", standalone_mode=False)
+            result = commands.main(args=argv, prog_name="tracekit", standalone_mode=False, obj=chosen)
             finish()
             return result if isinstance(result, int) else 0
         except BaseException as error:
             finish()
-            return _ended_by(error, signals)
+            return _ended_by(error, signals, chosen.get("lang", "en"))
 
 
-def _ended_by(error: BaseException, signals: Sequence[int]) -> int:
+def _ended_by(error: BaseException, signals: Sequence[int], lang: str) -> int:
     """The exit code for what ended a command, of which one line on stderr tells."""
     # Whatever a library has made of an interruption, it is one.
     if signals or isinstance(error, KeyboardInterrupt | click.Abort):
         _fail("interrupted; nothing is left half-written")
         return BY_SIGNAL + (signals[0] if signals else signal.SIGINT)
     if isinstance(error, UserError):
-        return _fail(str(error))
+        return _fail(_translated(error.message, lang))
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message())
         return USER_ERROR
@@ -66,6 +69,28 @@ def _ended_by(error: BaseException, signals: Sequence[int]) -> int:
         raise error
     return _fail(
         f"internal error, please report it ({type(error).__name__}: {error}); TRACEKIT_DEBUG=1 shows where"
+    )
+
+
+def _translated(message: Message, lang: str) -> str:
+    if lang == "en":
+        return str(message)  # which takes no catalogue
+    from tracekit.report.i18n import Locale
+
+    return Locale(lang).message(message)
+
+
+def _remembered(context: click.Context, _parameter: click.Parameter, lang: str | None) -> str:
+    """The language, by default that of the environment; remembered for what may have to be said later."""
+    known: str = lang or default_language(os.environ)
+    context.ensure_object(dict)["lang"] = known
+    return known
+
+
+def _language_option(words: str) -> Callable[[_Command], _Command]:
+    # Eager, so that it is known where another option is wrong.
+    return click.option(
+        "--lang", type=click.Choice(["en", "ru"]), is_eager=True, callback=_remembered, help=words
     )
 
 
@@ -98,7 +123,7 @@ def commands() -> None:
 @commands.command()
 @click.argument("trace", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Report directory.")
-@click.option("--lang", type=click.Choice(["en", "ru"]), help="Language of the report.")
+@_language_option("Language of the report.")
 @click.option(
     "--format", "formats", metavar="LIST", help="Of md,png,html,json,csv (the default), svg,parquet,xlsx."
 )
@@ -113,7 +138,7 @@ def commands() -> None:
 def analyze(
     trace: Path,
     output: Path | None,
-    lang: str | None,
+    lang: str,
     formats: str | None,
     gpu: str | None,
     peak_tflops: float | None,
@@ -130,7 +155,6 @@ def analyze(
         if formats is not None
         else list(report.DEFAULT_FORMATS)
     )
-    lang = lang or default_language(os.environ)
     _check_figures(peak_tflops, bandwidth)
     report.check_formats(chosen)
     with _work(lang, quiet) as work:
@@ -175,7 +199,7 @@ def analyze(
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="The copy, .json.gz or .json."
 )
-@click.option("--lang", type=click.Choice(["en", "ru"]), help="Language of what is added.")
+@_language_option("Language of what is added.")
 @click.option("--gpu", metavar="NAME", help="The device, where the trace does not name it.")
 @click.option("--peak-tflops", type=click.FloatRange(1e-3, 1e6), help="Its dense peak, TFLOP/s.")
 @click.option("--bandwidth", type=click.FloatRange(1e-3, 1e6), help="Its memory bandwidth, GB/s.")
@@ -186,7 +210,7 @@ def analyze(
 def annotate(
     trace: Path,
     output: Path | None,
-    lang: str | None,
+    lang: str,
     gpu: str | None,
     peak_tflops: float | None,
     bandwidth: float | None,
@@ -201,7 +225,7 @@ def annotate(
     from tracekit.report.i18n import Locale
 
     output = output or default_copy(trace)
-    locale = Locale(lang or default_language(os.environ))
+    locale = Locale(lang)
     _check_figures(peak_tflops, bandwidth)
     check_output(trace, output)
     with _work(locale.lang, quiet) as work:
