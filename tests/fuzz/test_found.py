@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -180,3 +181,36 @@ def test_text_in_the_place_of_an_event_at_the_end_of_a_chunk(
         trace = read(path)
         assert (trace.event_count, trace.skipped_count) == (len(SOUND.events) - 1, 1), at
         assert rows(trace) == rows_of([event for number, event in enumerate(SOUND.events) if number != at])
+
+
+@pytest.mark.parametrize("is_list", [True, False])
+@pytest.mark.parametrize("commas", [b",", b" , ", b",,\n"])
+def test_surplus_comma_behind_the_last_event(tmp_path: Path, is_list: bool, commas: bytes) -> None:
+    """Nothing is lost, and yet the file is no JSON, which nobody said."""
+    text = b"[" + b",".join(SOUND.texts) + commas + b"]"
+    path = tmp_path / "t.json"
+    path.write_bytes(text if is_list else b'{"traceEvents":' + text + b"}")
+    trace = read(path)
+    assert (trace.event_count, trace.skipped_count) == (len(SOUND.events), 0)
+    assert rows(trace) == rows_of(SOUND.events)
+    assert ["commas" in str(warning) for warning in trace.warnings] == [True]
+
+
+def test_number_beyond_64_bits_in_the_metadata(tmp_path: Path) -> None:
+    """It is JSON; all of the metadata on its side of the events was lost."""
+    path = tmp_path / "t.json"
+    events = b",".join(SOUND.texts)
+    path.write_bytes(b'{"a": -1e400, "b": 1, "traceEvents":[' + events + b'], "c": 1e999, "d": 2}')
+    trace = read(path)
+    assert (trace.event_count, trace.warnings) == (len(SOUND.events), ())
+    assert trace.metadata == {"a": -math.inf, "b": 1, "c": math.inf, "d": 2}
+
+
+def test_copy_holds_what_was_mended_of_the_metadata(tmp_path: Path) -> None:
+    """Without it the copy of a capture had another report."""
+    path = tmp_path / "t.json"
+    events = b",".join(SOUND.texts)
+    path.write_bytes(rb'{"a": "C:\q", "b": [1], "traceEvents":[' + events + rb'], "c": "D:\q"}')
+    layout = read(path).layout
+    copy = json.loads(b"".join(with_events(path, layout, open_source(path).pieces(), [])))
+    assert copy == {"a": "C:\\q", "b": [1], "traceEvents": SOUND.events, "c": "D:\\q"}

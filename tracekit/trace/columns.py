@@ -5,8 +5,8 @@ They know events, not what these mean to a model. Codes are int32, flags int8, t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -108,6 +108,10 @@ class Layout:
     closing: int | None = None  # of the `]` behind it; None where the file ends before
     sound_head: bool = True  # what stands before the events is JSON, …
     sound_tail: bool = True  # … and what is behind the `]`
+    head: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # what was read before the events if it is no JSON, …
+    tail: Mapping[str, Any] = field(default_factory=dict)  # … and what behind them
     damaged: tuple[Stretch, ...] = ()  # where something was skipped or mended
     lost: tuple[tuple[int, int], ...] = ()  # from and to, where a stretch was too long to keep
 

@@ -17,7 +17,8 @@ METADATA_LIMIT_BYTES = 64 << 20
 
 _SEAM_BYTES = 64
 _OVERLAP_BYTES = 1 << 10
-_BETWEEN = b", \t\r\n"
+_BLANK = b" \t\r\n"
+_BETWEEN = b"," + _BLANK
 _CLOSING = re.compile(rb"[\s,]*(\])(?=\s*(?:[,}]|$))")
 _CLOSING_OF_LIST = re.compile(rb"[\s,]*(\])(?!\s*[,\]}])")
 _FOLLOWING = re.compile(rb"\s*,\s*(?=\{)")
@@ -180,7 +181,8 @@ class Cutter:
         self.closing = self._offset + closing.start(1)
         self._tail.add(text[closing.end() :])
         self._text = b""
-        return Chunk(text[:end], self._offset) if end else None
+        events = text[: closing.start(1)].rstrip(_BLANK)  # with the commas behind them, which are too many
+        return Chunk(events, self._offset) if end else None
 
     def _find_closing(self, begin: int) -> tuple[int, re.Match[bytes]] | None:
         """Where the last of the events ends that begin with one at `begin`, and what closes their list."""

@@ -6,9 +6,12 @@ What reading found that is no JSON, and where the file ends too early, is mended
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from tracekit.messages import N_, UserError
 from tracekit.trace.columns import Layout
@@ -38,7 +41,7 @@ def _as_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 def _with_events(source: _Source, layout: Layout, events: Iterable[bytes]) -> Iterator[bytes]:
     if not layout.sound_head:
-        yield b'{"traceEvents":['
+        yield b"".join((b"{", *(member + b"," for member in _members(layout.head)), b'"traceEvents":['))
         source.skip(layout.events_start)
     stretches = [(one.begin, one.end, one) for one in layout.damaged]
     lost = [(begin, end, None) for begin, end in layout.lost]
@@ -62,7 +65,13 @@ def _with_events(source: _Source, layout: Layout, events: Iterable[bytes]) -> It
     if layout.closing is not None and layout.sound_tail:
         yield from source.rest()
     elif not layout.is_list:
-        yield b"}"
+        yield b"".join((*(b"," + member for member in _members(layout.tail)), b"}"))
+
+
+def _members(metadata: Mapping[str, Any]) -> Iterator[bytes]:
+    """Of an object, as JSON."""
+    for name, value in metadata.items():
+        yield msgspec.json.encode(name) + b":" + msgspec.json.encode(value)
 
 
 def _salvaged(source: _Source, stretch: Stretch, is_list: bool) -> bytes:

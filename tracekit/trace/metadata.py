@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -154,8 +155,20 @@ def decode_object(text: bytes) -> dict[str, object] | None:
     try:
         value = msgspec.json.decode(text)
     except DECODE_ERRORS:
-        return None
+        value = _with_large_numbers(text)
     return value if isinstance(value, dict) else None
+
+
+def _with_large_numbers(text: bytes) -> object:
+    """What JSON allows and msgspec does not: numbers beyond 64 bits. None where `text` is no JSON."""
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(name)  # NaN and Infinity are none of JSON's
 
 
 def decode_mended(text: bytes) -> dict[str, object] | None:

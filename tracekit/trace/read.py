@@ -202,6 +202,8 @@ class _Reading:
             closing=cutter.closing,
             sound_head=head.sound,
             sound_tail=behind.sound,
+            head={} if head.sound else head.metadata,
+            tail={} if behind.sound else behind.metadata,
             damaged=tuple(self.damaged),
             lost=tuple(lost),
         )
