@@ -348,8 +348,10 @@ def kernel_names(report: Report) -> dict[str, str]:
 
 
 def sentence(text: str) -> str:
-    """`text` with its first letter in upper case."""
-    return text[:1].upper() + text[1:]
+    """`text` with its first letter in upper case, unless that begins a name in code, as `torch.compile`."""
+    first, *_ = text.split(maxsplit=1) or [""]
+    is_code = any(mark in first.rstrip(".") for mark in "._(")
+    return text if is_code else text[:1].upper() + text[1:]
 
 
 LIMITS = {
