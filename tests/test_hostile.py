@@ -186,6 +186,9 @@ def test_modules_deeper_than_python_recurs(tmp_path: Path, monkeypatch: pytest.M
     assert report["accounting"]["modules_forward"] == {"events": 1, "us": 5}
     (warning,) = report["trace"]["warnings"]
     assert warning.startswith("modules are nested 1200 levels deep: 944 of them, below level 256, have no")
+    findings = {one["id"]: one for one in report["findings"]}
+    assert findings["trace.deep_nesting"]["evidence"] == warning
+    assert "trace.damaged" not in findings
 
 
 def report_of(tmp_path: Path, builder: TraceBuilder) -> Report:

@@ -43,13 +43,15 @@ def find(
     known_flops = [one.matrix_flops for one in passes if one.matrix_flops is not None]
     mixed = are_of_several_kinds((one.phase for one in passes), known_flops)
     outliers = [one.index for one in passes if one.outlier]
+    too_deep = () if evidence is None else evidence.attribution.tree.warnings
     found = [
         *trace_rules.early_end(report.capture),
         *(pass_rules.several_kinds(known_flops) if mixed else ()),
         *pass_rules.outlier_passes(passes),
         *pass_rules.late_starts(passes),
         *(() if mixed else pass_rules.slow_calls(report.modules, evidence, outliers)),
-        *trace_rules.damage(report.trace),
+        *trace_rules.damage(report.trace, too_deep),
+        *trace_rules.deep_nesting(too_deep),
         *trace_rules.what_the_trace_lacks(report.trace, accounting, flops),
         *trace_rules.no_latency(report.time.latency_us, len(passes), accounting),
         *device_rules.doubtful_figures(report.device, accounting, flops),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import numpy as np
 
@@ -29,13 +29,25 @@ def early_end(capture: Capture | None) -> Iterator[Finding]:
         )
 
 
-def damage(trace: TraceInfo) -> Iterator[Finding]:
+def damage(trace: TraceInfo, harmless: Collection[Message]) -> Iterator[Finding]:
+    """What reading warned of; `harmless` are those warnings that are no fault of the file."""
     for warning in trace.warnings:
+        if warning not in harmless:
+            yield Finding(
+                id="trace.damaged",
+                severity="medium",
+                evidence=warning,
+                advice=N_("copy the trace or capture it again"),
+            )
+
+
+def deep_nesting(warnings: Iterable[Message]) -> Iterator[Finding]:
+    for warning in warnings:
         yield Finding(
-            id="trace.damaged",
-            severity="medium",
+            id="trace.deep_nesting",
+            severity="note",
             evidence=warning,
-            advice=N_("copy the trace or capture it again"),
+            advice=N_("to see them apart, profile an inner module alone"),
         )
 
 
