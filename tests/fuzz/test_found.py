@@ -214,3 +214,15 @@ def test_copy_holds_what_was_mended_of_the_metadata(tmp_path: Path) -> None:
     layout = read(path).layout
     copy = json.loads(b"".join(with_events(path, layout, open_source(path).pieces(), [])))
     assert copy == {"a": "C:\\q", "b": [1], "traceEvents": SOUND.events, "c": "D:\\q"}
+
+
+def test_events_of_the_wrong_types_count_one_by_one(tmp_path: Path) -> None:
+    """They counted as one where one of them alone has a phase."""
+    first, second = SOUND.events[:2]
+    odd = [{"ph": 6.5, "cat": "cpu_op"}, {"cat": "cpu_op", "name": 7, "ts": 1, "dur": 1}]
+    path = tmp_path / "t.json"
+    for events in ([*odd, first], [first, *odd], [first, *odd, second], [first, *odd[::-1], second]):
+        path.write_text(json.dumps({"traceEvents": events}))
+        trace = read(path)
+        assert (trace.event_count, trace.skipped_count) == (len(events) - 2, 2)
+        assert rows(trace) == rows_of([event for event in events if event not in odd])

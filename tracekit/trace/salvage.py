@@ -14,6 +14,8 @@ from enum import Enum, auto
 from itertools import islice
 from typing import NamedTuple
 
+import msgspec
+
 from tracekit.trace.events import DECODE_ERRORS, decode_events
 from tracekit.trace.mend import COMMAS, JUNK, mend, mendings
 from tracekit.trace.metadata import DOCUMENT_KEYS, decode_object, is_json
@@ -67,9 +69,10 @@ class Salvaged:
         self.first_mended.setdefault(kind, places[0])
 
     def lose(self, text: bytes, begin: int) -> None:
-        is_whole = is_json(body := text.rstrip(_BETWEEN))  # an event with what none of its kind has
-        self.copies.append(body if is_whole else NO_EVENT)
-        self.skipped += 1 if is_whole else max(1, count_events(text))
+        body = text.strip(_BETWEEN)
+        whole = _count_values(body)  # of the wrong types, as no event's are
+        self.copies.append(body if whole else NO_EVENT)
+        self.skipped += whole or max(1, count_events(text))
         if self.first_skipped is None:
             self.first_skipped = begin
 
@@ -313,6 +316,14 @@ def _are_timed(text: bytes) -> bool:
         return all(event.ts is not None for event in decode_events(b"[" + text + b"]"))
     except DECODE_ERRORS:
         return False
+
+
+def _count_values(text: bytes) -> int:
+    """How many JSON values are in `text` between commas; 0 where it is anything else."""
+    try:
+        return len(msgspec.json.decode(b"[" + text + b"]"))
+    except DECODE_ERRORS:
+        return 0
 
 
 def _decodes(text: bytes) -> bool:
