@@ -7,6 +7,7 @@ Needs msgspec only: a program that wants the numbers pays for neither pandas nor
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -95,6 +96,8 @@ def json_schema() -> dict[str, Any]:
     definitions = schema["$defs"]
     definitions["Message"] = {"title": "Message", "description": "A text in English.", "type": "string"}
     for definition in definitions.values():
+        if "description" in definition:  # not every version of msgspec takes the indentation away
+            definition["description"] = inspect.cleandoc(definition["description"])
         if "properties" in definition:
             # A field with a default is written as well: readers may rely on every key.
             definition["required"] = list(definition["properties"])
