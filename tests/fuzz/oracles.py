@@ -233,7 +233,8 @@ def _holds_documents(path: Path) -> bool:
 
     Which of its events count as such depends on where chunks end, if it is larger than one.
     """
-    return b"".join(open_source(path).pieces()).count(b'"traceEvents') > 1
+    text = b"".join(open_source(path).pieces())
+    return max(text.count(b'"traceEvents'), text.count(b'"schemaVersion"')) > 1
 
 
 def _check_copy(trace: Trace | None, path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 
 import pytest
@@ -203,7 +202,7 @@ def test_number_beyond_64_bits_in_the_metadata(tmp_path: Path) -> None:
     path.write_bytes(b'{"a": -1e400, "b": 1, "traceEvents":[' + events + b'], "c": 1e999, "d": 2}')
     trace = read(path)
     assert (trace.event_count, trace.warnings) == (len(SOUND.events), ())
-    assert trace.metadata == {"a": -math.inf, "b": 1, "c": math.inf, "d": 2}
+    assert trace.metadata == {"a": None, "b": 1, "c": None, "d": 2}
 
 
 def test_copy_holds_what_was_mended_of_the_metadata(tmp_path: Path) -> None:
@@ -226,3 +225,30 @@ def test_events_of_the_wrong_types_count_one_by_one(tmp_path: Path) -> None:
         trace = read(path)
         assert (trace.event_count, trace.skipped_count) == (len(events) - 2, 2)
         assert rows(trace) == rows_of([event for event in events if event not in odd])
+
+
+def test_half_a_character_in_the_metadata(tmp_path: Path) -> None:
+    """A lone surrogate cannot be written: the copy failed."""
+    path = tmp_path / "t.json"
+    path.write_bytes(rb'{"a": "\ud800", "traceEvents":[' + b",".join(SOUND.texts) + b"]}")
+    assert read(path).event_count == len(SOUND.events)
+    assert copied(path) == [*SOUND.events, ADDED]
+
+
+@pytest.mark.parametrize("is_list", [True, False])
+def test_last_event_cannot_be_decoded_and_holds_what_looks_like_one(tmp_path: Path, is_list: bool) -> None:
+    """The list of events seemed to end within it."""
+    odd = {
+        "ph": "X",
+        "cat": [{"a": 1}, {"ph": "X"}],
+        "name": "odd",
+        "ts": 1,
+        "dur": 1,
+        "args": {"\ud800": [1]},
+    }
+    events = [*SOUND.events, odd]
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps(events if is_list else {"traceEvents": events, "b": [1]}))
+    trace = read(path)
+    assert (trace.event_count, trace.skipped_count) == (len(SOUND.events), 1)
+    assert not any("behind the end" in str(warning) for warning in trace.warnings)

@@ -174,7 +174,8 @@ class Cutter:
         if boundary and not (found and _are_whole(text[: found[0]])):
             # What seems to begin at the boundary may be a part of an event.
             other = self._find_closing(0)
-            found = other if other and _are_whole(text[: other[0]]) else found
+            if other and (_are_whole(text[: other[0]]) or not found or other[0] > found[0]):
+                found = other
         if found is None:
             return None
         end, closing = found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -160,11 +161,20 @@ def decode_object(text: bytes) -> dict[str, object] | None:
 
 
 def _with_large_numbers(text: bytes) -> object:
-    """What JSON allows and msgspec does not: numbers beyond 64 bits. None where `text` is no JSON."""
+    """What JSON allows and msgspec does not, numbers beyond those of a float, which become None.
+
+    None where `text` is no JSON, or cannot be written as UTF-8.
+    """
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        value = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
+        json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return None
+    return value
+
+
+def _finite(text: str) -> float | None:
+    return number if math.isfinite(number := float(text)) else None
 
 
 def _no_constant(name: str) -> object:
@@ -181,8 +191,17 @@ def decode_mended(text: bytes) -> dict[str, object] | None:
 
 def is_json(text: bytes) -> bool:
     """Whether `text` is a whole JSON document of any kind."""
+    return count_values(text.removeprefix(b"\xef\xbb\xbf")) == 1
+
+
+def count_values(text: bytes) -> int:
+    """How many JSON values are in `text` between commas; 0 where it is anything else."""
+    values = b"[" + text + b"]"
     try:
-        msgspec.json.decode(text.removeprefix(b"\xef\xbb\xbf"))
+        return len(msgspec.json.decode(values))
     except DECODE_ERRORS:
-        return False
-    return True
+        pass
+    try:  # numbers that are too large for msgspec, and halves of characters
+        return len(json.loads(values, parse_constant=_no_constant))
+    except (ValueError, RecursionError):
+        return 0

@@ -14,11 +14,9 @@ from enum import Enum, auto
 from itertools import islice
 from typing import NamedTuple
 
-import msgspec
-
 from tracekit.trace.events import DECODE_ERRORS, decode_events
 from tracekit.trace.mend import COMMAS, JUNK, mend, mendings
-from tracekit.trace.metadata import DOCUMENT_KEYS, decode_object, is_json
+from tracekit.trace.metadata import DOCUMENT_KEYS, count_values, decode_object, is_json
 from tracekit.trace.scan import PHASE, count_events, event_starts, inner_brackets, scan_value
 
 NO_EVENT = b'{"ph":"M","name":"event that could not be decoded"}'
@@ -70,7 +68,7 @@ class Salvaged:
 
     def lose(self, text: bytes, begin: int) -> None:
         body = text.strip(_BETWEEN)
-        whole = _count_values(body)  # of the wrong types, as no event's are
+        whole = count_values(body)  # of the wrong types, as no event's are
         self.copies.append(body if whole else NO_EVENT)
         self.skipped += whole or max(1, count_events(text))
         if self.first_skipped is None:
@@ -316,14 +314,6 @@ def _are_timed(text: bytes) -> bool:
         return all(event.ts is not None for event in decode_events(b"[" + text + b"]"))
     except DECODE_ERRORS:
         return False
-
-
-def _count_values(text: bytes) -> int:
-    """How many JSON values are in `text` between commas; 0 where it is anything else."""
-    try:
-        return len(msgspec.json.decode(b"[" + text + b"]"))
-    except DECODE_ERRORS:
-        return 0
 
 
 def _decodes(text: bytes) -> bool:
