@@ -21,7 +21,7 @@ from tests.fuzz.seeds import dictionary, seeds
 
 ROOT = Path(__file__).resolve().parents[2]
 MOST_MEGABYTES = 1024
-MOST_RUNS = 8000  # of one process: the fuzzer itself keeps some 40 KB for each input
+MOST_RUNS = 4000  # of one process: the fuzzer itself keeps up to 100 KB for each input
 MOST_SECONDS_FOR_AN_INPUT = 60  # of the clock; a quiet machine needs less than one
 DRIVER = (sys.executable, "-m", "tests.fuzz.driver")
 STATUS_EVERY_SECONDS = 60
