@@ -22,7 +22,8 @@ def test_published_schema_is_that_of_the_code():
 def test_keys_are_those_of_the_contract():
     document = json.loads(render_json(build.hybrid()))
     top = "schema trace device model time accounting flops memory capture phases passes modules types blocks"
-    assert " ".join(document) == f"{top} kernels ops regions block_kinds headroom uncosted findings timeline"
+    later = "kernels ops regions block_kinds headroom uncosted findings timeline"
+    assert " ".join(document) == f"{top} {later} statistics module_kernels op_kernels"
     assert document["schema"] == "tracekit.report/1"
     assert document["model"]["class"] == "NemotronHForCausalLM"
     assert document["accounting"]["outside_modules"] == {"events": 10, "us": 1000.0}

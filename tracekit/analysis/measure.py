@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from tracekit.analysis import block_rows, findings, headline, module_rows, work_rows
+from tracekit.analysis import block_rows, findings, headline, module_rows, statistics, work_rows
 from tracekit.analysis.block_parts import parts_of_blocks
 from tracekit.analysis.captured import read_captured
 from tracekit.analysis.device import ran_on_cpu
@@ -22,10 +22,10 @@ from tracekit.analysis.pass_flops import PassFlops, count_pass_flops
 from tracekit.analysis.phases import find_phases, main_phase, of_phase, phase_rows_of
 from tracekit.analysis.schema import Accounting, Device, Report, Share, TraceInfo
 from tracekit.analysis.steps import find_steps
-from tracekit.analysis.timeline import timeline_of
+from tracekit.analysis.timeline import module_of_gpu_events, timeline_of
 from tracekit.analysis.uncosted import uncosted_rows
 from tracekit.analysis.work import work_of_modules, work_of_ops
-from tracekit.attribution import NOBODY, Attribution, Mask, find_blocks
+from tracekit.attribution import NOBODY, Attribution, Mask, find_blocks, inverse
 from tracekit.hardware import DeviceSpec
 from tracekit.messages import Message
 from tracekit.trace import Ints, Trace
@@ -96,6 +96,11 @@ def measure(
     modules = module_rows.module_rows(measured, captured.module_memory, of_each_phase.modules)
     of_main = [one for one, is_main in zip(passes, of_pass.tolist(), strict=True) if is_main]
     module_of_row = module_rows.order_of_rows(totals)
+    kernels, row_of_gpu_event = work_rows.kernel_rows(trace)
+    ops, row_of_op = op_rows(trace, attribution, costs, work_of_op, on_cpu)
+    rows = statistics.Rows(
+        inverse(module_of_row), row_of_op, row_of_gpu_event, len(modules), len(ops), len(kernels)
+    )
     flops_of_kind = _matrix_flops_of_kind(attribution, costs, pass_flops)
     report = Report(
         trace=info,
@@ -113,12 +118,15 @@ def measure(
         blocks=block_rows.block_rows(measured, of_each_phase.blocks),
         block_kinds=block_rows.block_kind_rows(measured),
         headroom=headroom_rows(measured, gaps, work_of_op, [one.gpu_idle_us for one in passes]),
-        kernels=work_rows.kernel_rows(trace),
-        ops=op_rows(trace, attribution, costs, work_of_op, on_cpu),
+        kernels=kernels,
+        ops=ops,
         uncosted=uncosted_rows(trace, attribution, costs),
         regions=work_rows.region_rows(trace, attribution),
         findings=(),
         timeline=timeline_of(trace, attribution, idle, of_main, module_of_row),
+        statistics=statistics.pass_statistics(trace, attribution, phases, captured, passes, rows),
+        module_kernels=statistics.module_kernels(trace, module_of_gpu_events(attribution), rows),
+        op_kernels=statistics.op_kernels(trace, attribution, rows),
     )
     evidence = findings.Evidence(trace, attribution, costs, spec, gaps)
     report = msgspec.structs.replace(report, findings=findings.find(report, evidence, not_loaded))

@@ -12,16 +12,16 @@ from tracekit.analysis.places import places
 from tracekit.analysis.roofline import roofline_fields
 from tracekit.analysis.schema import OpRow
 from tracekit.analysis.work import OpWork
-from tracekit.attribution import NOBODY, Attribution, is_within_same, numbered, pair_keys, sum_by
+from tracekit.attribution import NOBODY, Attribution, inverse, is_within_same, numbered, pair_keys, sum_by
 from tracekit.trace import Ints, Trace
 
 
 def op_rows(
     trace: Trace, attribution: Attribution, costs: OpCosts, op_work: OpWork, on_cpu: bool
-) -> tuple[OpRow, ...]:
-    """One row per op name with shapes and types; FLOPs and bytes where it is the op that counts.
+) -> tuple[tuple[OpRow, ...], Ints]:
+    """One row per op name with shapes and types; and the row of each op.
 
-    `on_cpu`: the model ran on the CPU.
+    FLOPs and bytes stand where it is the op that counts. `on_cpu`: the model ran on the CPU.
     """
     ops = attribution.ops
     kinds: dict[tuple[str, str | None, str | None], list[int]] = defaultdict(list)
@@ -75,7 +75,8 @@ def op_rows(
         )
         for i, (name, shapes, dtypes) in enumerate(kinds)
     ]
-    return tuple(sorted(rows, key=lambda row: (-row.gpu_time_us, -row.cpu_time_us, row.name)))
+    order = sorted(range(count), key=lambda i: (-rows[i].gpu_time_us, -rows[i].cpu_time_us, rows[i].name))
+    return tuple(rows[i] for i in order), inverse(order)[row]
 
 
 def _launchers(

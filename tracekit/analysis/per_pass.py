@@ -48,6 +48,10 @@ class PerPass:
         sums = over_cells(np.repeat(group, length), self.number[cell], groups, self.passes)
         return sums(self.values[cell])
 
+    def counts(self) -> Ints:
+        """In how many passes each row is listed."""
+        return np.bincount(self.row, minlength=self.rows)
+
     def totals(self) -> Floats:
         """Of each row over all passes."""
         return sum_by(self.row, self.values, self.rows)

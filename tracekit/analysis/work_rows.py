@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from operator import attrgetter
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from tracekit.attribution import (
     NOBODY,
     Attribution,
     Mask,
+    inverse,
     is_within_same,
     numbered,
     pair_keys,
@@ -122,8 +122,8 @@ def first_start(trace: Trace) -> int:
     return min((int(table.start.min()) for table in tables if len(table)), default=0)
 
 
-def kernel_rows(trace: Trace) -> tuple[KernelRow, ...]:
-    """One row per kernel name, and per kind of copy, by GPU time."""
+def kernel_rows(trace: Trace) -> tuple[tuple[KernelRow, ...], Ints]:
+    """One row per kernel name, and per kind of copy, by GPU time; and the row of each GPU event."""
     events = trace.gpu_events
     distinct, number = numbered(pair_keys(events.name, events.kind, len(GPU_KINDS)))
     calls = np.bincount(number, minlength=len(distinct))
@@ -146,9 +146,8 @@ def kernel_rows(trace: Trace) -> tuple[KernelRow, ...]:
             *(column.tolist() for column in columns), strict=True
         )
     ]
-    rows.sort(key=attrgetter("name"))
-    rows.sort(key=attrgetter("gpu_time_us"), reverse=True)
-    return tuple(rows)
+    order = sorted(range(len(rows)), key=lambda i: (-rows[i].gpu_time_us, rows[i].name))
+    return tuple(rows[i] for i in order), inverse(order)[number]
 
 
 def region_rows(trace: Trace, attribution: Attribution) -> tuple[RegionRow, ...]:

@@ -26,6 +26,7 @@ from tracekit.attribution.intervals import (
     has_inside,
     holds_inside,
     innermost,
+    inverse,
     is_within_same,
     moments,
     nearest,
@@ -38,7 +39,7 @@ from tracekit.attribution.intervals import (
     sum_upwards,
 )
 from tracekit.attribution.launches import launch_of_gpu_events
-from tracekit.attribution.modules import Module, ModuleTree, find_modules, take
+from tracekit.attribution.modules import Module, ModuleTree, find_modules, join, take
 from tracekit.attribution.passes import Passes, find_passes
 from tracekit.trace import Intervals, Ints, Ops, Trace
 
@@ -60,7 +61,9 @@ __all__ = [
     "has_inside",
     "holds_inside",
     "innermost",
+    "inverse",
     "is_within_same",
+    "join",
     "moments",
     "nearest",
     "nest",
@@ -70,6 +73,7 @@ __all__ = [
     "sum_by",
     "sum_inside",
     "sum_upwards",
+    "take",
 ]
 
 

@@ -8,6 +8,7 @@ enclosing intervals, and following those pointers, halving the way at each step,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias, TypeVar
@@ -188,6 +189,13 @@ def moments(*columns: tuple[Ints, Ints]) -> list[Ints]:
         key += time
         keys.append(key)
     return keys
+
+
+def inverse(order: Sequence[int] | Ints) -> Ints:
+    """At which position of `order` each number stands."""
+    position = np.empty(len(order), np.int32)
+    position[np.asarray(order, np.int64)] = np.arange(len(order))
+    return position
 
 
 def pair_keys(major: Ints, minor: Ints, minors: int) -> Ints:

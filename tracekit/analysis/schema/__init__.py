@@ -49,6 +49,7 @@ from tracekit.analysis.schema.rows import (
     TypeRow,
     UncostedRow,
 )
+from tracekit.analysis.schema.statistics import KernelUse, PassStatistics
 
 SCHEMA = "tracekit.report/1"
 
@@ -66,6 +67,7 @@ __all__ = [
     "GpuState",
     "HeadroomRow",
     "KernelRow",
+    "KernelUse",
     "KindParameters",
     "Memory",
     "Model",
@@ -75,6 +77,7 @@ __all__ = [
     "PartFigures",
     "PartTime",
     "Pass",
+    "PassStatistics",
     "PhaseRow",
     "RegionRow",
     "Report",
@@ -120,3 +123,6 @@ class Report(Row, frozen=True, kw_only=True):
     uncosted: tuple[UncostedRow, ...] = ()
     findings: tuple[Finding, ...]
     timeline: Timeline | None = None
+    statistics: tuple[PassStatistics, ...] = ()
+    module_kernels: KernelUse = KernelUse()
+    op_kernels: KernelUse = KernelUse()
