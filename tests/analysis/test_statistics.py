@@ -17,7 +17,7 @@ CORPUS = os.environ.get("TRACEKIT_CORPUS")
 
 
 def _steps(tmp_path: Path) -> Report:
-    """Three training steps: a linear layer (10, 14, 12 µs), its backward (20 each), an optimizer (3, 4, 5)."""
+    """Three training steps: a linear layer (10, 14, 12 µs), its backward (20 each), Adam (3, 4, 5)."""
     trace = TraceBuilder()
     trace.launch(90, 1).kernel(90, 2, 52, "copy_weights")  # before the first pass
     for number, (forward, optimizer) in enumerate(((10, 3), (14, 4), (12, 5))):

@@ -121,6 +121,7 @@ def module_rows(
             allocated_self_bytes=own_bytes[i],
             net_bytes=memory_of[i].net_bytes,
             phases=phases[i],
+            order=i,
         )
         for i in order_of_rows(totals).tolist()
     )

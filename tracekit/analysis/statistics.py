@@ -126,37 +126,41 @@ def _gpu_columns(trace: Trace, attribution: Attribution, rows: Rows) -> Iterator
         "ops", "gpu_self", cells(np.append(rows.of_op, np.int32(NOBODY))[attribution.gpu_op], rows.ops)
     )
     yield _Column("kernels", "gpu_self", cells(rows.of_gpu_event, rows.kernels))
-    yield _Column("passes", "gpu_time", cells(np.zeros(len(events), np.int32), 1))
+    yield _Column("passes", "gpu_time", _in_one_row(number, count, duration))
 
 
 def _cpu_columns(trace: Trace, attribution: Attribution, rows: Rows) -> Iterator[_Column]:
     """Of modules; without GPU events also of what runs outside of their scopes, and of ops."""
     tree, scopes = attribution.tree, attribution.tree.scopes
     count = max(1, len(attribution.passes))
-    everyone = np.arange(len(scopes))
-    number = _causing_pass(attribution, everyone, np.full(len(scopes), NOBODY), scopes.start)
+    everyone, nobody = np.arange(len(scopes)), np.full(len(scopes), NOBODY)
+    in_scopes = _causing_pass(attribution, everyone, nobody, scopes.start)
+    scope_time = own_time(tree.nesting)
     row = rows.of_module[tree.module]
-    forward = over_cells(row, number, rows.modules, count)(own_time(tree.nesting))
-    yield _Column("modules", "cpu_self", forward)
+    yield _Column("modules", "cpu_self", over_cells(row, in_scopes, rows.modules, count)(scope_time))
     if len(trace.gpu_events):
+        yield _Column("passes", "cpu_time", _in_one_row(in_scopes, count, scope_time))
         return
     ops, scope = attribution.ops, attribution.op_scope
     backward = np.where(scope == NOBODY, attribution.op_backward_scope, NOBODY)
     number = _causing_pass(attribution, scope, backward, ops.start)
-    yield _Column(
-        "ops", "cpu_self", over_cells(rows.of_op, number, rows.ops, count)(own_time(attribution.op_nesting))
-    )
+    op_time = own_time(attribution.op_nesting)
+    yield _Column("ops", "cpu_self", over_cells(rows.of_op, number, rows.ops, count)(op_time))
     # Scopes may lie in ops of a backward that calls a checkpoint again: their time is no op's own.
-    top = np.flatnonzero(tree.nesting.parent == NOBODY)
-    free = np.flatnonzero(scope == NOBODY)
-    own = own_time(nest(join(take(ops, free), take(scopes, top))))[: len(free)]
+    top, free = np.flatnonzero(tree.nesting.parent == NOBODY), np.flatnonzero(scope == NOBODY)
+    time = own_time(nest(join(take(ops, free), take(scopes, top))))[: len(free)]
     number, backward = number[free], backward[free]
-    module = np.append(rows.of_module[tree.module], np.int32(NOBODY))[backward]
     if (backward != NOBODY).any():
-        yield _Column("modules", "cpu_backward_self", over_cells(module, number, rows.modules, count)(own))
+        module = np.append(row, np.int32(NOBODY))[backward]
+        yield _Column("modules", "cpu_backward_self", over_cells(module, number, rows.modules, count)(time))
     outside = np.where(backward == NOBODY, OUTSIDE_MODULES, NOBODY)
-    rest = over_cells(outside, number, 2, count)(own)
-    yield _Column("outside", "cpu_self", rest)
+    yield _Column("outside", "cpu_self", over_cells(outside, number, 2, count)(time))
+    everything = np.concatenate((in_scopes, number)), count, np.concatenate((scope_time, time))
+    yield _Column("passes", "cpu_time", _in_one_row(*everything))
+
+
+def _in_one_row(number: Ints, count: int, values: Ints) -> PerPass:
+    return over_cells(np.zeros(len(number), np.int32), number, 1, count)(values)
 
 
 def _causing_pass(attribution: Attribution, scope: Ints, backward: Ints, moment: Ints) -> Ints:
@@ -187,7 +191,6 @@ def _of_rows(passes: Sequence[Pass]) -> list[_Column]:
     return [
         column("wall", [one.wall_us for one in passes]),
         column("gpu_idle", [one.gpu_idle_us for one in passes]),
-        column("cpu_time", [one.cpu_time_us for one in passes]),
     ]
 
 

@@ -121,6 +121,7 @@ class ModuleRow(Roofline, frozen=True):
     allocated_self_bytes: int | None = None  # without those of its children
     net_bytes: int | None = None  # … and what of that was still held when they ended
     phases: tuple[ModulePhase, ...] = ()  # where there are several
+    order: int | None = None  # its position among all modules by their first calls
 
 
 class TypePhase(Row, frozen=True):

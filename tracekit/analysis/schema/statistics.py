@@ -19,7 +19,8 @@ class PassStatistics(Row, frozen=True):
     without passes. Quantities of `passes` are "wall", "latency" (without the profiler), "gpu_time",
     "gpu_idle" and "cpu_time"; those of the others "gpu_self", "gpu_backward_self", "cpu_self" and
     "cpu_backward_self": self times as in the tables, the backward ones of modules alone. Rows that are not
-    listed are 0 in every pass.
+    listed are 0 in every pass. CPU time is that of modules and, where there are no GPU events, of ops outside
+    of them.
     """
 
     phase: str | None

@@ -40,6 +40,7 @@ LABELS = {
     "parent": N_("Inside of"),
     "block": N_("Block"),
     "depth": N_("Depth"),
+    "order": N_("Order of first calls"),
     "calls": N_("Calls"),
     "kernels": N_("GPU events"),
     "gpu_time_us": N_("GPU time"),
