@@ -221,7 +221,7 @@ def parameters_of(module: Module, parameters: Mapping[int, int]) -> int | None:
     return parameters.get(module.table_index) if module.table_index is not None else None
 
 
-def type_label(module: Module) -> str:
+def type_label(module: Module | ModuleRow) -> str:
     """Its type; where only a path is known, its last part, or that of a numbered module's container."""
     if module.type:
         return module.type

@@ -27,6 +27,7 @@ from tracekit.attribution import (
 from tracekit.trace import Ints, Trace
 
 OUTSIDE_MODULES, LAUNCHED_BEFORE_TRACE = 0, 1  # rows of the table "outside"
+BEFORE_TRACE, BEFORE_FIRST_PASS, OUTLIERS = 0, 1, 2  # rows of "left_out"
 
 
 class Rows(NamedTuple):
@@ -55,23 +56,27 @@ def pass_statistics(
     rows: Rows,
 ) -> tuple[PassStatistics, ...]:
     """All of them, phase by phase; times of the CPU also of ops where there are no GPU events."""
-    columns = [*_gpu_columns(trace, attribution, rows), *_cpu_columns(trace, attribution, rows)]
+    number = _pass_of_gpu_events(trace, attribution)
+    columns = [*_gpu_columns(trace, attribution, rows, number), *_cpu_columns(trace, attribution, rows)]
     if not passes:
         of_pass: Mask = np.ones(1, np.bool_)
         return tuple(_statistics(None, column, of_pass) for column in columns)
-    regular = np.array([not one.outlier for one in passes], np.bool_)
     columns += _of_rows(passes)
+    regular = np.array([not one.outlier for one in passes], np.bool_)
+    used = np.zeros(len(passes), np.bool_)
     found: list[PassStatistics] = []
-    for number, name in [*enumerate(phases.names), (NOBODY, None)]:
-        own = np.equal(phases.of_pass, number)
+    for phase, name in [*enumerate(phases.names), (NOBODY, None)]:
+        own = np.equal(phases.of_pass, phase)
         if not own.any():
             continue
         compared = own & regular if (own & regular).any() else own
+        used |= compared
         found += [_statistics(name, column, compared) for column in columns]
         latencies = _latencies(captured, phases, name)
         if latencies:
             found.append(_statistics(name, latencies, np.ones(latencies.values.passes, np.bool_)))
-    return tuple(found)
+    left_out = _left_out(trace, attribution, passes, used, number)
+    return (*found, left_out) if left_out else tuple(found)
 
 
 def module_kernels(trace: Trace, module: Ints, rows: Rows) -> KernelUse:
@@ -98,35 +103,52 @@ def _kernel_use(trace: Trace, row: Ints, rows: Rows) -> KernelUse:
     )
 
 
-def _gpu_columns(trace: Trace, attribution: Attribution, rows: Rows) -> Iterator[_Column]:
+def _gpu_columns(trace: Trace, attribution: Attribution, rows: Rows, number: Ints) -> Iterator[_Column]:
+    """`number`: the pass of each GPU event."""
     events = trace.gpu_events
     if not len(events):
         return
     count = max(1, len(attribution.passes))
-    launched = np.append(trace.launches.start, 0)[attribution.gpu_launch]
-    scope, backward = attribution.gpu_scope, attribution.gpu_backward_scope
-    number = _causing_pass(attribution, scope, backward, launched)
-    before = attribution.launched_before_trace
-    if len(attribution.passes):
-        number[before] = NOBODY
     duration = events.end - events.start
-    module = np.append(attribution.tree.module, np.int32(NOBODY))
-    row_of_module = np.append(rows.of_module, np.int32(NOBODY))
+    module = np.append(rows.of_module[attribution.tree.module], np.int32(NOBODY))
 
     def cells(row: Ints, count_of_rows: int) -> PerPass:
         return over_cells(row, number, count_of_rows, count)(duration)
 
-    yield _Column("modules", "gpu_self", cells(row_of_module[module[scope]], rows.modules))
+    yield _Column("modules", "gpu_self", cells(module[attribution.gpu_scope], rows.modules))
     if attribution.in_backward.any():
-        yield _Column("modules", "gpu_backward_self", cells(row_of_module[module[backward]], rows.modules))
-    outside = np.where(before, LAUNCHED_BEFORE_TRACE, OUTSIDE_MODULES)
+        backward = module[attribution.gpu_backward_scope]
+        yield _Column("modules", "gpu_backward_self", cells(backward, rows.modules))
+    outside = np.where(attribution.launched_before_trace, LAUNCHED_BEFORE_TRACE, OUTSIDE_MODULES)
     outside[attribution.in_module | attribution.in_backward] = NOBODY
     yield _Column("outside", "gpu_self", cells(outside, 2))
-    yield _Column(
-        "ops", "gpu_self", cells(np.append(rows.of_op, np.int32(NOBODY))[attribution.gpu_op], rows.ops)
-    )
+    op = np.append(rows.of_op, np.int32(NOBODY))[attribution.gpu_op]
+    yield _Column("ops", "gpu_self", cells(op, rows.ops))
     yield _Column("kernels", "gpu_self", cells(rows.of_gpu_event, rows.kernels))
     yield _Column("passes", "gpu_time", _in_one_row(number, count, duration))
+
+
+def _pass_of_gpu_events(trace: Trace, attribution: Attribution) -> Ints:
+    launched = np.append(trace.launches.start, 0)[attribution.gpu_launch]
+    number = _causing_pass(attribution, attribution.gpu_scope, attribution.gpu_backward_scope, launched)
+    if len(attribution.passes):
+        number[attribution.launched_before_trace] = NOBODY
+    return number
+
+
+def _left_out(
+    trace: Trace, attribution: Attribution, passes: Sequence[Pass], compared: Mask, number: Ints
+) -> PassStatistics | None:
+    """The GPU time that is in no pass that is `compared`; None where that is all of it."""
+    duration = trace.gpu_events.end - trace.gpu_events.start
+    before = attribution.launched_before_trace
+    in_others = ~np.append(compared, True)[number]
+    time = [int(duration[of].sum()) for of in (before, ~before & (number == NOBODY), in_others)]
+    if not passes or not any(time):
+        return None
+    rows = [row for row, ns in enumerate(time) if ns]
+    us = tuple(time[row] / 1000 for row in rows)
+    return PassStatistics(None, "left_out", "gpu_time", 1, tuple(rows), us, None)
 
 
 def _cpu_columns(trace: Trace, attribution: Attribution, rows: Rows) -> Iterator[_Column]:

@@ -30,7 +30,7 @@ LOCALE_DIRECTORY = Path(__file__).with_name("locale")
 LANGUAGES = ("en", "ru")
 
 _QUOTED_FIELD = re.compile(r"`(\{[^{}]*\})`")
-_NUMBER = re.compile(r"-?\d+(,\d{3})*(\.\d+)?")
+_NUMBER = re.compile(r"[-+−]?\d+(,\d{3})*(\.\d+)?")
 HUGE = 1e21
 _SCALES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 

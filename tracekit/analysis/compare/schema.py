@@ -34,13 +34,15 @@ class Method(Row, frozen=True):
     """How a change is told from noise.
 
     A row is slower or faster where its difference exceeds `margin` × before, or `least_us`, whichever is
-    more, by more than the passes vary: that is the null hypothesis of the test, whose p-values are corrected
-    for the number of rows in a table.
+    more, by more than the passes vary: that it does not is the null hypothesis of the test, whose p-values
+    are corrected for the number of rows. Where one side has one pass, that is taken to vary as the passes of
+    the other side do. The spread of several rows together is taken for the sum of theirs: it is no more.
     """
 
     test: str  # "Welch's t-test"
     function: str  # "scipy.stats.ttest_ind_from_stats"
-    correction: str  # "Holm"
+    correction: str  # "Benjamini–Hochberg", over the rows of all tables together
+    correction_function: str  # "scipy.stats.false_discovery_control"
     level: float
     margin: float
     least_us: float
@@ -74,8 +76,8 @@ class PhaseChange(Row, frozen=True):
     wall: Change | None = None
     latency: Change | None = None  # without the profiler
     gpu_idle: Change | None = None
-    explained_by: tuple[int, ...] = ()  # positions in `places`: the few that make most of the difference
-    explained_share: float | None = None
+    explained_by: tuple[int, ...] = ()  # positions in `places`: the few that make most of all changes
+    explained_share: float | None = None  # of the difference of the totals, what these add up to
 
 
 class ModuleChange(Change, frozen=True, kw_only=True):
@@ -122,12 +124,18 @@ class TypeChange(Change, frozen=True, kw_only=True):
 
 
 class OpChange(Change, frozen=True, kw_only=True):
-    """Self time of an op with its shapes; a row without a name is what is in no op."""
+    """Self time of an op with its shapes; a row without a name is what is in no op.
+
+    Where no op has these shapes on the other side, it is aligned with the only one of its name that stands at
+    the same place of the model.
+    """
 
     phase: str | None
     name: str | None
     shapes: str | None
     dtypes: str | None
+    shapes_after: str | None = None  # where they differ
+    dtypes_after: str | None = None
     kernels_before: tuple[str, ...] = ()
     kernels_after: tuple[str, ...] = ()
     kernels_changed: bool = False
@@ -140,9 +148,9 @@ class KernelChange(Change, frozen=True, kw_only=True):
 
 
 class LeftOut(Row, frozen=True):
-    """GPU time of no pass: it was launched before the trace began or before the first pass."""
+    """GPU time of the whole traces that is in no pass, or in one that takes far longer than the others."""
 
-    kind: str  # "launched_before_trace", "before_first_pass"
+    kind: str  # "launched_before_trace", "before_first_pass", "outlier_passes"
     before_us: float
     after_us: float
 

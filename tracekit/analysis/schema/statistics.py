@@ -19,8 +19,12 @@ class PassStatistics(Row, frozen=True):
     without passes. Quantities of `passes` are "wall", "latency" (without the profiler), "gpu_time",
     "gpu_idle" and "cpu_time"; those of the others "gpu_self", "gpu_backward_self", "cpu_self" and
     "cpu_backward_self": self times as in the tables, the backward ones of modules alone. Rows that are not
-    listed are 0 in every pass. CPU time is that of modules and, where there are no GPU events, of ops outside
-    of them.
+    listed are 0 in every pass.
+
+    CPU time is that of modules and, where there are no GPU events, of ops outside of them.
+
+    "left_out" is no table of passes but the GPU time of the whole trace that none of these has: row 0 was
+    launched before the trace, 1 before the first pass, and 2 is that of the passes that are outliers.
     """
 
     phase: str | None
