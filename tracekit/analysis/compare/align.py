@@ -39,32 +39,31 @@ class Pair:
 @dataclass(eq=False)
 class _Node:
     rows: list[int]
-    name: str  # its path without wrappers; of a frame its type
+    name: str  # its path without wrappers, or its type
     type: str | None
     children: list[_Node] = field(default_factory=list)
 
 
 def align(before: Report, after: Report) -> list[Pair]:
     """Each row of the two reports' modules is in one pair. Parents come first."""
-    trees = _tree(before), _tree(after)
     by_path = all(one.trace.module_source != "frames" for one in (before, after))
+    trees = _tree(before, by_path), _tree(after, by_path)
     pairs = _by_path(*trees) if by_path else _by_nesting(*trees)
     return _folded(pairs)
 
 
-def _tree(report: Report) -> list[_Node]:
-    """The outermost modules, in the order of their first calls."""
+def _tree(report: Report, by_path: bool) -> list[_Node]:
+    """The outermost modules, in the order of their first calls; named by path or by type."""
     rows = report.modules
     order = sorted(range(len(rows)), key=lambda row: (rows[row].order or 0, rows[row].depth))
-    is_frames = report.trace.module_source == "frames"
     parallel = any(row.type in _PARALLEL_TYPES for row in rows if row.parent is None)
     nodes: dict[str, _Node] = {}
     roots: list[_Node] = []
     for number in order:
         row = rows[number]
         parent = None if row.parent is None else nodes.get(row.parent)
-        name = (row.type or _OBJECT_NUMBER.sub("", row.name)) if is_frames else _unwrapped(row.path, parallel)
-        if parent is not None and not is_frames and parent.name == name:
+        name = _unwrapped(row.path, parallel) if by_path else row.type or _OBJECT_NUMBER.sub("", row.name)
+        if by_path and parent is not None and parent.name == name:
             parent.rows.append(number)
             parent.type = row.type or parent.type
             nodes.setdefault(row.path, parent)
@@ -72,7 +71,7 @@ def _tree(report: Report) -> list[_Node]:
         node = _Node([number], name, row.type)
         nodes.setdefault(row.path, node)
         (roots if parent is None else parent.children).append(node)
-    if is_frames:
+    if not by_path:
         for node in nodes.values():
             _unwrap(node)
     return roots
@@ -85,7 +84,7 @@ def _unwrapped(path: str, parallel: bool) -> str:
 
 
 def _unwrap(node: _Node) -> None:
-    """Makes the frame of a wrapper one with that of what it wraps."""
+    """Makes a wrapper one with what it wraps."""
     while node.type in _WRAPPING_TYPES and len(node.children) == 1:
         (inner,) = node.children
         node.rows += inner.rows
