@@ -243,7 +243,7 @@ def test_two_devices_of_the_same_workload() -> None:
         one.accounting.gpu_time_us - one.accounting.launched_before_trace.us for one in (before, after)
     ]
     assert (phase.total.before_us, phase.total.after_us) == pytest.approx(tuple(launched))
-    assert [comparison.places[at].type for at in phase.explained_by][0] == "Qwen2Attention"
+    assert comparison.places[phase.explained_by[0]].type == "Qwen2Attention"
     assert all(one.path_before and one.path_after for one in comparison.modules if one.kind == "modules")
     _assert_adds_up(comparison)
 

@@ -1,4 +1,4 @@
-"""Differences and noise: p-values against SciPy's on the raw values, and how often chance is called a change."""
+"""Noise: p-values against SciPy's on the raw values, and how often chance is called a change."""
 
 from __future__ import annotations
 
