@@ -65,8 +65,13 @@ class PerPass:
         """Of each row over all passes; None where the trace has no passes."""
         if not self.passes:
             return [None] * self.rows
+        cells = self.counts()
+        if (cells[cells > 0] == self.passes).all():  # each row runs in every pass or in none
+            medians = np.zeros(self.rows)
+            medians[cells > 0] = np.median(self.values.reshape(-1, self.passes), axis=1)
+            whole: list[float | None] = medians.tolist()
+            return whole
         ordered = self.values[np.lexsort((self.values, self.row))]
-        cells = np.bincount(self.row, minlength=self.rows)
         first, zeros = np.cumsum(cells) - cells, self.passes - cells
         negative = np.bincount(self.row[self.values < 0], minlength=self.rows)
 

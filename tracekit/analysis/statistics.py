@@ -148,7 +148,7 @@ def _left_out(
         return None
     rows = [row for row, ns in enumerate(time) if ns]
     us = tuple(time[row] / 1000 for row in rows)
-    return PassStatistics(None, "left_out", "gpu_time", 1, tuple(rows), us, None)
+    return PassStatistics(None, "left_out", "gpu_time", 1, tuple(rows), us, us, None)
 
 
 def _cpu_columns(trace: Trace, attribution: Attribution, rows: Rows) -> Iterator[_Column]:
@@ -245,5 +245,6 @@ def _statistics(phase: str | None, column: _Column, compared: Mask) -> PassStati
         passes=count,
         row=tuple(listed.tolist()),
         mean_us=tuple((mean[listed] / 1000).tolist()),
+        median_us=tuple((np.array(some.medians(), np.float64)[listed] / 1000).tolist()),
         std_us=spread,
     )

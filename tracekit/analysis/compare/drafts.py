@@ -34,7 +34,7 @@ class Draft:
 def finish(drafts: Sequence[Draft], method: Method) -> list[Any]:
     """The rows, with verdicts; p-values are corrected over all of them."""
     before, after = (
-        [side or Sample(0.0, 0.0, one.passes[at]) for one, side in zip(drafts, of, strict=True)]
+        [side or Sample(0.0, 0.0, one.passes[at], 0.0) for one, side in zip(drafts, of, strict=True)]
         for at, of in enumerate(([one.before for one in drafts], [one.after for one in drafts]))
     )
     values = corrected(p_values(before, after, method))

@@ -37,45 +37,49 @@ def method(quantity: str, level: float, margin: float | None) -> Method:
 
 @dataclass(frozen=True)
 class Sample:
-    """Mean and spread of one quantity over passes, µs; `std_us` is None where there is one pass."""
+    """Mean, spread and median of one quantity over passes, µs; `std_us` is None where there is one pass."""
 
     mean_us: float
     std_us: float | None
     passes: int
+    median_us: float
 
 
 def summed(samples: Iterable[Sample], passes: int) -> Sample:
     """The sum of quantities of the same passes.
 
     Its spread is at most the sum of theirs, whatever they have to do with each other (Minkowski's
-    inequality): this bound is what is taken.
+    inequality): this bound is what is taken. Its median is taken for the sum of theirs.
     """
-    mean, spread = 0.0, 0.0
+    mean, spread, median = 0.0, 0.0, 0.0
     for one in samples:
         mean += one.mean_us
         spread += one.std_us or 0.0
-    return Sample(mean, spread if passes > 1 else None, passes)
+        median += one.median_us
+    return Sample(mean, spread if passes > 1 else None, passes, median)
 
 
 def p_values(before: Sequence[Sample], after: Sequence[Sample], method: Method) -> list[float | None]:
     """For each pair the probability of such a difference by chance, uncorrected; None without any spread.
 
     The null hypothesis is that the means differ by no more than `allowed`, so that what nobody cares about is
-    no change however exactly it was measured. Where one side has one pass, that is taken to vary as the other
-    side does (Student's test instead of Welch's).
+    no change however exactly it was measured. Where the medians do not differ by as much too, only some
+    passes were disturbed, which proves nothing. Where one side has one pass, that is taken to vary as the
+    other side does (Student's test instead of Welch's).
     """
     from scipy.stats import ttest_ind_from_stats
 
     if not before:
         return []
-    mean, std, count = zip(*(_columns(before), _columns(after)), strict=True)
+    mean, std, count, median = zip(*(_columns(before), _columns(after)), strict=True)
     known = (count[0] > 1) | (count[1] > 1)
     allowed_us = np.maximum(method.margin * mean[0], method.least_us)
     difference = np.abs(mean[1] - mean[0])
+    typical = np.sign(mean[1] - mean[0]) * (median[1] - median[0])
     pooled = (count[0] < 2) | (count[1] < 2)
     result = np.ones(len(before))
     for equal_var in (False, True):
-        at = known & (pooled == equal_var) & (difference > allowed_us)
+        at = known & (pooled == equal_var) & (np.minimum(difference, typical) > allowed_us)
         if not at.any():
             continue
         sides = std[0][at], count[0][at], 0.0, std[1][at], count[1][at]
@@ -103,6 +107,6 @@ def corrected(values: Sequence[float | None]) -> list[float | None]:
     return [None if value is None else next(found) for value in values]
 
 
-def _columns(samples: Sequence[Sample]) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
-    mean, std, count = zip(*((one.mean_us, one.std_us or 0.0, one.passes) for one in samples), strict=True)
-    return np.array(mean), np.array(std), np.array(count)
+def _columns(samples: Sequence[Sample]) -> list[npt.NDArray[Any]]:
+    rows = ((one.mean_us, one.std_us or 0.0, one.passes, one.median_us) for one in samples)
+    return [np.array(column) for column in zip(*rows, strict=True)]

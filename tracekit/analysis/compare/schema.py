@@ -34,9 +34,10 @@ class Method(Row, frozen=True):
     """How a change is told from noise.
 
     A row is slower or faster where its difference exceeds `margin` × before, or `least_us`, whichever is
-    more, by more than the passes vary: that it does not is the null hypothesis of the test, whose p-values
-    are corrected for the number of rows. Where one side has one pass, that is taken to vary as the passes of
-    the other side do. The spread of several rows together is taken for the sum of theirs: it is no more.
+    more, in the mean and in the median, and by more than the passes vary: that it does not is the null
+    hypothesis of the test, whose p-values are corrected for the number of rows. Where one side has one pass,
+    that is taken to vary as the passes of the other side do. The spread of several rows together is taken for
+    the sum of theirs: it is no more.
     """
 
     test: str  # "Welch's t-test"

@@ -28,8 +28,10 @@ class Passes:
     def _samples(self) -> dict[tuple[str, str], dict[int, Sample]]:
         return {
             key: {
-                row: Sample(mean, None if one.std_us is None else one.std_us[at], one.passes)
-                for at, (row, mean) in enumerate(zip(one.row, one.mean_us, strict=True))
+                row: Sample(mean, None if one.std_us is None else one.std_us[at], one.passes, typical)
+                for at, (row, mean, typical) in enumerate(
+                    zip(one.row, one.mean_us, one.median_us, strict=True)
+                )
             }
             for key, one in self._statistics.items()
         }

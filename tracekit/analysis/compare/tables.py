@@ -208,7 +208,7 @@ def _without(total: Sample, parts: Sequence[Sample]) -> Sample:
     if abs(rest) < 1e-9 * total.mean_us:  # what floats leave of a difference of sums
         rest = 0.0
     spread = None if total.std_us is None else total.std_us + (known.std_us or 0.0)
-    return Sample(rest, spread, total.passes)
+    return Sample(rest, spread, total.passes, total.median_us - known.median_us)
 
 
 def _matched_ops(sides: Sides, quantity: str) -> list[tuple[int | None, int | None]]:

@@ -6,7 +6,7 @@ from tracekit.analysis.schema.base import Row
 
 
 class PassStatistics(Row, frozen=True):
-    """Mean and spread of one quantity of each row of a table, over passes of one phase without outliers.
+    """Mean, median and spread of a quantity of each row of a table, over passes of a phase without outliers.
 
     A pass is here all that it causes: its forward, the backward that differentiates this, and what is outside
     of modules up to the next pass, such as the optimizer. So the means of `modules` (both quantities of a
@@ -33,6 +33,7 @@ class PassStatistics(Row, frozen=True):
     passes: int  # how many these are of
     row: tuple[int, ...]
     mean_us: tuple[float, ...]
+    median_us: tuple[float, ...]
     std_us: tuple[float, ...] | None  # of a sample (n - 1); None where there is one pass
 
 
