@@ -205,15 +205,7 @@ def _notes(
                     before=first or "–",
                     after=second or "–",
                 )
-    yield from _more_work(before, after)
-    for one in sides:
-        outliers = sum(row.outlier for row in one.passes)
-        if outliers:
-            yield N_(
-                "passes of {path} that take far longer than the others are not compared: {count}",
-                path=one.trace.path,
-                count=number(outliers),
-            )
+    yield from notes_of_passes(before, after)
     for left_out in left_out_of(before, after):
         if left_out.kind == "launched_before_trace":
             yield N_(
@@ -229,6 +221,19 @@ def _notes(
             "whole: {modules}",
             modules=[*folded[:MOST_NAMED], *(["…"] if len(folded) > MOST_NAMED else [])],
         )
+
+
+def notes_of_passes(before: Report, after: Report) -> Iterator[Message]:
+    """What passes differ in, and which of them are left out."""
+    yield from _more_work(before, after)
+    for one in (before, after):
+        outliers = sum(row.outlier for row in one.passes)
+        if outliers:
+            yield N_(
+                "passes of {path} that take far longer than the others are not compared: {count}",
+                path=one.trace.path,
+                count=number(outliers),
+            )
 
 
 def _more_work(before: Report, after: Report) -> Iterator[Message]:
