@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tracekit import costs
-    from tracekit.api import Report, analyze, annotate
+    from tracekit.api import Report, analyze, annotate, gate
     from tracekit.messages import UserError
 
-__all__ = ["Report", "UserError", "__version__", "analyze", "annotate", "costs"]
+__all__ = ["Report", "UserError", "__version__", "analyze", "annotate", "costs", "gate"]
 
 __version__ = "0.1.0"
 
@@ -24,6 +24,7 @@ _HOMES = {
     "Report": "tracekit.api",
     "analyze": "tracekit.api",
     "annotate": "tracekit.api",
+    "gate": "tracekit.api",
     "UserError": "tracekit.messages",
 }
 

@@ -1,4 +1,4 @@
-"""What `import tracekit` offers: `analyze`, the `Report` that it returns, and `annotate`."""
+"""What `import tracekit` offers: `analyze`, the `Report` that it returns, `annotate` and `gate`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from pandas.io.formats.style import Styler
 
+    from tracekit.analysis.compare.gate_schema import GateResult
     from tracekit.report.plot_accessor import Plots
 
 
@@ -228,6 +229,42 @@ def annotate(
         progress=progress,
     )
     return annotate(report, lanes, output, lang, progress).path
+
+
+def gate(
+    before: str | Path | Report,
+    after: str | Path | Report,
+    *,
+    max_regression: float,
+    metrics: Sequence[str] = ("gpu_time",),
+    modules: Sequence[str] = (),
+    level: float = 0.05,
+    allow_different_models: bool = False,
+) -> GateResult:
+    """Whether `after` is slower than `before` by more than `max_regression` (0.05 for 5%), beyond noise.
+
+    Each of the two is a trace, a `report.json` or a `Report`. The result's `verdict` is "pass", "fail" or
+    "unknown", and its `checks` say why: one for each of `metrics` (of gpu_time, latency, idle, memory,
+    cpu_time), each phase, and each of `modules`, patterns of module paths whose time is gated in place of
+    that of whole passes. `level` is how often noise may fail a gate. Raises `UserError` for a file that
+    cannot be read, for limits that make no sense, and for different models unless these are allowed.
+    """
+    from tracekit.analysis.compare import load
+    from tracekit.analysis.compare.gate import check_limits, gate
+    from tracekit.analysis.compare.gate_schema import Limits
+
+    limits = Limits(
+        max_regression=max_regression,
+        metrics=tuple(metrics),
+        modules=tuple(modules),
+        level=level,
+        allow_different_models=allow_different_models,
+    )
+    check_limits(limits)
+    first, second = (
+        one.data if isinstance(one, Report) else load(one, analysis.analyze) for one in (before, after)
+    )
+    return gate(first, second, limits)
 
 
 def _frame(data: ReportData, name: str) -> pd.DataFrame:

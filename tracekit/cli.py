@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from tracekit import __version__
+from tracekit.cli_gate import make_command as make_gate_command
 from tracekit.interruption import ignore_interruptions, interruptible
 from tracekit.messages import N_, Message, UserError
 from tracekit.progress import Work, shown_work
@@ -316,3 +317,6 @@ def _size(trace: Path) -> int | None:
 def _fail(message: str) -> int:
     click.echo(f"tracekit: {' '.join(message.split())}", err=True)
     return USER_ERROR
+
+
+commands.add_command(make_gate_command(_language_option, _work))
