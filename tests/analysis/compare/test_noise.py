@@ -103,7 +103,7 @@ def test_verdicts(before: Sample | None, after: Sample | None, verdict: str) -> 
 
 
 def test_passes_that_something_disturbed_are_no_change() -> None:
-    """Four passes of ten took three times as long, while something else ran: the typical one did not change."""
+    """Four passes of ten took three times as long, while something else ran; the typical one did not."""
     quiet = [100.0, 101, 99, 100, 102, 98, 100, 101, 99, 100]
     disturbed = [*quiet[:6], 300, 310, 305, 295]
     draft = Draft(Change, {}, _sample(quiet), _sample(disturbed))

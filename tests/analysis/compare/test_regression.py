@@ -16,7 +16,8 @@ BEFORE, AFTER = [100.0, 102.0, 98.0, 101.0], [110.0, 115.0, 109.0]
 
 
 def sample(values: list[float]) -> Sample:
-    return Sample(statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None, len(values))
+    spread = statistics.stdev(values) if len(values) > 1 else None
+    return Sample(statistics.mean(values), spread, len(values), statistics.median(values))
 
 
 def of_raw(ratio: float, alternative: str = "greater") -> float:
@@ -48,24 +49,24 @@ def test_a_single_pass_is_taken_to_vary_as_those_of_the_other_side() -> None:
 
 
 def test_passes_that_do_not_vary() -> None:
-    before, after = Sample(100.0, 0.0, 3), Sample(110.0, 0.0, 3)
+    before, after = Sample(100.0, 0.0, 3, 100.0), Sample(110.0, 0.0, 3, 110.0)
     assert [p_value(before, after, ratio) for ratio in (1.05, 1.1, 1.2)] == [0, 1, 1]
     assert growth_interval(before, after, 0.05) == (pytest.approx(0.1), pytest.approx(0.1))
 
 
 def test_ends_that_do_not_exist() -> None:
     # Two passes of 1 and 99: before may be about 0, so that growth has no upper bound.
-    wild, steady = Sample(50.0, 69.3, 2), Sample(60.0, 1.0, 4)
+    wild, steady = Sample(50.0, 69.3, 2, 50.0), Sample(60.0, 1.0, 4, 60.0)
     low, high = growth_interval(wild, steady, 0.05)
     assert low is not None
     assert low < 0
     assert high is None
-    assert growth_interval(Sample(0.0, 0.0, 3), steady, 0.05) == (None, None)
+    assert growth_interval(Sample(0.0, 0.0, 3, 0.0), steady, 0.05) == (None, None)
 
 
 def test_intervals_and_tests_say_the_same() -> None:
     # Without the noise of the first, two passes of the second reject nothing at this level, not even 0.
-    before, after = Sample(100.0, 23.0, 5), Sample(286.6, 1.5, 2)
+    before, after = Sample(100.0, 23.0, 5, 100.0), Sample(286.6, 1.5, 2, 286.6)
     rejected = p_value(before, after, 1.0)
     assert rejected is not None
     assert rejected < 0.001
@@ -74,11 +75,9 @@ def test_intervals_and_tests_say_the_same() -> None:
     assert low > 0
     random = np.random.default_rng(1)
     for _ in range(200):
+        means = [100 * 10 ** random.uniform(0, 0.5) for _side in range(2)]
         first, second = (
-            Sample(
-                100 * 10 ** random.uniform(0, 0.5), 10 ** random.uniform(-3, 2), int(random.integers(2, 6))
-            )
-            for _side in range(2)
+            Sample(mean, 10 ** random.uniform(-3, 2), int(random.integers(2, 6)), mean) for mean in means
         )
         p, limit = p_value(first, second, 1.05), growth_interval(first, second, 0.01)[0]
         assert p is not None
