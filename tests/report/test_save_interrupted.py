@@ -28,7 +28,8 @@ REPORT = build.hybrid()
 JSON = render_json(REPORT)
 OLDER = {".tracekit-report": b".tracekit-report\nold.txt\n", "old.txt": b"old", "notes.txt": b"mine"}
 NEWER = {".tracekit-report": b".tracekit-report\nreport.json\n", "report.json": JSON}
-TRACED = {str(Path(stage.__file__).with_name(f"{name}.py")) for name in ("save", "directory", "stage", "files")}
+WRITERS = ("save", "directory", "stage", "files")
+TRACED = {str(Path(stage.__file__).with_name(f"{name}.py")) for name in WRITERS}
 
 
 def tree(directory: Path) -> dict[str, bytes]:

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from tracekit.analysis.schema import SCHEMA, Report
+from tracekit.analysis.schema.base import Row
 from tracekit.messages import Message
 from tracekit.report.escape import encodable
 
@@ -29,19 +30,19 @@ _ENCODER = msgspec.json.Encoder()
 SCHEMA_PATH = Path(__file__).with_name("report.schema.json")
 
 
-def render_json(report: Report) -> bytes:
-    """`report` as UTF-8 JSON, a row of a table per line; texts are English, the unknown is null."""
+def render_json(document: Row) -> bytes:
+    """A report as UTF-8 JSON, a row of a table per line; texts are English, the unknown is null."""
     text = BytesIO()  # grows in place, where parts would be there twice when they are joined
-    text.writelines(json_pieces(report))
+    text.writelines(json_pieces(document))
     return text.getvalue()
 
 
-def json_pieces(report: Report) -> Iterator[bytes]:
+def json_pieces(document: Row) -> Iterator[bytes]:
     """`render_json` in pieces: a report may be of a million rows."""
     before = b"{\n  "
-    for name, key in zip(report.__struct_fields__, report.__struct_encode_fields__, strict=True):
+    for name, key in zip(document.__struct_fields__, document.__struct_encode_fields__, strict=True):
         yield before + _encode(key) + b": "
-        yield from _entry(getattr(report, name))
+        yield from _entry(getattr(document, name))
         before = b",\n  "
     yield b"\n}\n"
 
@@ -91,8 +92,22 @@ def plain(value: Any) -> Any:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of `report.json`: that of `Report`, messages being the texts they become."""
-    schema = msgspec.json.schema(Report, ref_template="#/$defs/{name}")
+    """The JSON Schema (2020-12) of `report.json`."""
+    return schema_of(
+        Report,
+        SCHEMA,
+        f"A tracekit report, schema {SCHEMA}",
+        "Durations are in microseconds (_us), totals over the whole trace unless the name ends in "
+        "_per_pass_us; FLOPs and bytes are integers. What is unknown is null, never 0.",
+    )
+
+
+def schema_of(document: type[Row], version: str, title: str, description: str) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of what `render_json` makes of a `document`, messages being texts.
+
+    `version` is what stands in its field `schema`.
+    """
+    schema = msgspec.json.schema(document, ref_template="#/$defs/{name}")
     definitions = schema["$defs"]
     definitions["Message"] = {"title": "Message", "description": "A text in English.", "type": "string"}
     for definition in definitions.values():
@@ -103,22 +118,20 @@ def json_schema() -> dict[str, Any]:
             definition["required"] = list(definition["properties"])
             for field in definition["properties"].values():
                 field.pop("default", None)
-    definitions["Report"]["properties"]["schema"] = {"const": SCHEMA}
+    definitions[document.__name__]["properties"]["schema"] = {"const": version}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": f"A tracekit report, schema {SCHEMA}",
-        "description": (
-            "Durations are in microseconds (_us), totals over the whole trace unless the name ends in "
-            "_per_pass_us; FLOPs and bytes are integers. What is unknown is null, never 0."
-        ),
+        "title": title,
+        "description": description,
         "$ref": schema["$ref"],
         "$defs": definitions,
     }
 
 
-def schema_text() -> str:
-    """What report.schema.json holds."""
-    return msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode() + "\n"
+def schema_text(schema: dict[str, Any] | None = None) -> str:
+    """What the file of a schema holds, by default report.schema.json."""
+    encoded = msgspec.json.encode(schema or json_schema())
+    return msgspec.json.format(encoded, indent=2).decode() + "\n"
 
 
 if __name__ == "__main__":

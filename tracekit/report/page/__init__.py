@@ -30,10 +30,10 @@ PALETTE_STYLE = (
 STYLES = ("vendor/tabulator.min.css", "page.css", "tables.css", "inspector.css", "charts.css")
 # In this order: a script uses only what stands in those before it, and `main.js` starts them.
 SCRIPTS = (
-    *("language.js", "format.js", "state.js", "data.js", "names.js", "charts.js", "drawing.js", "cells.js"),
-    *("module_hint.js", "grid.js", "tools.js", "inspector.js", "tree_rows.js", "tree.js", "operands.js"),
-    *("tables.js", "rectangles.js", "flame.js", "blocks.js", "roofline.js", "passes.js"),
-    *("timeline_lanes.js", "timeline_text.js", "timeline.js", "main.js"),
+    *("language.js", "format.js", "state.js", "rows.js", "data.js", "names.js", "charts.js", "drawing.js"),
+    *("cells.js", "module_hint.js", "grid.js", "tools.js", "inspector.js", "tree_rows.js", "tree.js"),
+    *("operands.js", "search_table.js", "tables.js", "rectangles.js", "flame.js", "blocks.js", "roofline.js"),
+    *("passes.js", "timeline_lanes.js", "timeline_text.js", "timeline.js", "around.js", "main.js"),
 )
 
 

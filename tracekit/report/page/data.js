@@ -53,17 +53,6 @@ const modules = (() => {
   };
 })();
 
-/** Rows of a table of columns, as objects; `index` is the row's position. */
-const rowsOf = (columns) => {
-  const names = Object.keys(columns).filter((name) => columns[name]);
-  const count = names.length ? columns[names[0]].length : 0;
-  return Array.from({ length: count }, (_unused, index) => {
-    const row = { index };
-    for (const name of Object.keys(columns)) row[name] = columns[name]?.[index] ?? null;
-    return row;
-  });
-};
-
 const timeWord = () => (payload.on_gpu ? _("GPU time") : _("CPU time"));
 /** "per pass (median of 5 passes)" and the like. */
 const basisWord = () =>

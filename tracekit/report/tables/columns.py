@@ -89,7 +89,7 @@ def table_of(report: Report, name: str, text: Callable[[Message], str] = str) ->
     if name == TIMELINE:
         return Table(name, _timeline(report))
     if name in TABLES:
-        return Table(name, _columns(getattr(report, name), TABLES[name], text))
+        return Table(name, columns_of(getattr(report, name), TABLES[name], text))
     outer, keys, field = NESTED_TABLES[name]
     pairs = [(row, own) for row in getattr(report, outer) for own in getattr(row, field)]
     own_type = typing.get_args(typing.get_type_hints(TABLES[outer])[field])[0]
@@ -97,7 +97,7 @@ def table_of(report: Report, name: str, text: Callable[[Message], str] = str) ->
     return Table(
         name,
         [_column(one, [getattr(row, one.name) for row, _own in pairs], text) for one in key_fields]
-        + _columns([own for _row, own in pairs], own_type, text),
+        + columns_of([own for _row, own in pairs], own_type, text),
     )
 
 
@@ -128,7 +128,10 @@ def _field(name: str, hint: Any) -> Field:
     return Field(name, hint, optional=False)
 
 
-def _columns(rows: Sequence[Row], row_type: type[Row], text: Callable[[Message], str]) -> list[Column]:
+def columns_of(
+    rows: Sequence[Row], row_type: type[Row], text: Callable[[Message], str] = str
+) -> list[Column]:
+    """A column for each field of `row_type` that holds one value, as `table_of` has them."""
     return [_column(one, [getattr(row, one.name) for row in rows], text) for one in fields_of(row_type)]
 
 

@@ -30,10 +30,11 @@ def render_csv(report: Report, locale: Locale) -> dict[str, bytes]:
 def csv_pieces(report: Report, locale: Locale) -> Iterator[tuple[str, Iterator[bytes]]]:
     """`render_csv` one file after another, each in pieces: a table may have a million rows."""
     for name in written_tables(report):
-        yield f"{name}.csv", _csv(table_of(report, name, locale.message))
+        yield f"{name}.csv", table_pieces(table_of(report, name, locale.message))
 
 
-def _csv(table: Table) -> Iterator[bytes]:
+def table_pieces(table: Table) -> Iterator[bytes]:
+    """A table as the pieces of a CSV file."""
     yield _lines([[one.name for one in table.columns]])
     for first in range(0, len(table), ROWS_AT_ONCE):
         values = (one.values[first : first + ROWS_AT_ONCE] for one in table.columns)

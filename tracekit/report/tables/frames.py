@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from tracekit.analysis.schema import Report
-from tracekit.report.tables.columns import Column, table_of
+from tracekit.report.tables.columns import Column, Table, table_of
 
 
 def frame(report: Report, name: str) -> pd.DataFrame:
@@ -14,9 +14,13 @@ def frame(report: Report, name: str) -> pd.DataFrame:
     An integer column is int64, or Int64 where its values may be unknown; an unknown float is NaN, an unknown
     text None. Messages are their English text.
     """
-    columns = table_of(report, name).columns
+    return frame_of(table_of(report, name))
+
+
+def frame_of(table: Table) -> pd.DataFrame:
+    """The frame of a table of columns, as `frame` has it."""
     found: pd.DataFrame = pd.DataFrame(
-        {one.name: pd.Series(one.values, dtype=_dtype(one)) for one in columns}
+        {one.name: pd.Series(one.values, dtype=_dtype(one)) for one in table.columns}
     )
     return found
 
