@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import PurePath
 from typing import TypeVar
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from tracekit.analysis.schema import GpuState, Report
 from tracekit.messages import N_, Message
@@ -40,47 +40,43 @@ MODULE_SOURCES = {
 def render_markdown(report: Report, locale: Locale, top: int = 20, *, pictures: str | None = "png") -> str:
     """The Markdown report with the `top` slowest modules; `pictures`: the kind of those beside it, if any."""
     facts = _Facts(report, locale)
-    text = (
-        _environment()
-        .get_template("report.md.j2")
-        .render(
-            _=locale._,
-            title=markdown_name(view.title(report)),
-            model={name: facts.of_model(name) for name in model_facts.LISTED},
-            forward_time=facts.forward_time(),
-            flops_per_pass=facts.flops_per_pass(),
-            headline=facts.headline(),
-            more_facts=list(facts.more()),
-            pictures=pictures,
-            # Where nothing is known of bounds, their sections say why.
-            bound_pictures=pictures if reasons.why_no_bounds(report) is None else None,
-            block_parameters=facts.by_kind(view.block_groups(report), "parameters"),
-            attention_flops=facts.by_phase_and_kind("attention_flops"),
-            ffn_flops=facts.by_phase_and_kind("ffn_flops"),
-            mixer_flops=facts.by_phase_and_kind("mixer_flops")
-            if any(map(_has_mixer, view.block_groups(report)))
-            else "",
-            block_efficiency=sections.block_efficiency(report, locale),
-            block_kinds=sections.block_kinds(report, locale),
-            types=sections.types(report, locale),
-            top=top,
-            slowest=sections.slowest(report, locale, top),
-            phases=pass_sections.phases(report, locale),
-            headroom=roofline_sections.headroom(report, locale, top),
-            accounting=sections.accounting(report, locale),
-            roofline=roofline_sections.by_type(report, locale),
-            block_parts=roofline_sections.block_parts(report, locale),
-            passes=sections.passes(report, locale),
-            memory=pass_sections.memory(report, locale, top),
-            rows=sections.ROWS,
-            kernels=sections.kernels(report, locale),
-            ops=sections.ops(report, locale),
-            slow_ops=roofline_sections.slow_ops(report, locale),
-            uncosted=roofline_sections.uncosted(report, locale),
-            regions=sections.regions(report, locale),
-            findings=sections.findings(report, locale),
-            lacks=sections.lacks(report, locale),
-        )
+    text = markdown_template("report.md.j2").render(
+        _=locale._,
+        title=markdown_name(view.title(report)),
+        model={name: facts.of_model(name) for name in model_facts.LISTED},
+        forward_time=facts.forward_time(),
+        flops_per_pass=facts.flops_per_pass(),
+        headline=facts.headline(),
+        more_facts=list(facts.more()),
+        pictures=pictures,
+        # Where nothing is known of bounds, their sections say why.
+        bound_pictures=pictures if reasons.why_no_bounds(report) is None else None,
+        block_parameters=facts.by_kind(view.block_groups(report), "parameters"),
+        attention_flops=facts.by_phase_and_kind("attention_flops"),
+        ffn_flops=facts.by_phase_and_kind("ffn_flops"),
+        mixer_flops=facts.by_phase_and_kind("mixer_flops")
+        if any(map(_has_mixer, view.block_groups(report)))
+        else "",
+        block_efficiency=sections.block_efficiency(report, locale),
+        block_kinds=sections.block_kinds(report, locale),
+        types=sections.types(report, locale),
+        top=top,
+        slowest=sections.slowest(report, locale, top),
+        phases=pass_sections.phases(report, locale),
+        headroom=roofline_sections.headroom(report, locale, top),
+        accounting=sections.accounting(report, locale),
+        roofline=roofline_sections.by_type(report, locale),
+        block_parts=roofline_sections.block_parts(report, locale),
+        passes=sections.passes(report, locale),
+        memory=pass_sections.memory(report, locale, top),
+        rows=sections.ROWS,
+        kernels=sections.kernels(report, locale),
+        ops=sections.ops(report, locale),
+        slow_ops=roofline_sections.slow_ops(report, locale),
+        uncosted=roofline_sections.uncosted(report, locale),
+        regions=sections.regions(report, locale),
+        findings=sections.findings(report, locale),
+        lacks=sections.lacks(report, locale),
     )
     return text.strip("\n") + "\n"
 
@@ -99,8 +95,9 @@ def fact_list(report: Report, locale: Locale) -> str:
 
 
 @cache
-def _environment() -> Environment:
-    return Environment(
+def markdown_template(name: str) -> Template:
+    """A template of `templates/` by its file name."""
+    environment = Environment(
         loader=PackageLoader("tracekit.report"),
         extensions=["jinja2.ext.i18n"],
         undefined=StrictUndefined,
@@ -110,6 +107,7 @@ def _environment() -> Environment:
         # Not HTML: values are escaped for Markdown before they come to the template.
         autoescape=False,
     )
+    return environment.get_template(name)
 
 
 def _has_mixer(group: view.BlockGroup) -> bool:

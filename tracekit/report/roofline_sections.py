@@ -212,7 +212,7 @@ def slow_ops(report: Report, locale: Locale) -> str:
     rows = [
         [
             markdown_cell_code(elide(clean(row.name), NAME_WIDTH)),
-            shapes_cell(row),
+            shapes_cell(row.shapes),
             locale.count(row.calls),
             locale.milliseconds(row.gpu_time_us),
             *roofline_cells(locale, row, row.tflops),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from tracekit.analysis.schema import ModuleRow, OpRow, Report, TypeRow
+from tracekit.analysis.schema import ModuleRow, Report, TypeRow
 from tracekit.messages import N_, Message
 from tracekit.report import reasons, shared_facts, view
 from tracekit.report.escape import (
@@ -48,12 +48,12 @@ def _name(text: str, width: int = NAME_WIDTH) -> str:
     return markdown_cell_code(elide(clean(text), width))
 
 
-def shapes_cell(row: OpRow) -> str:
+def shapes_cell(shapes: str | None) -> str:
     """Shapes of an operator's inputs; those without dimensions at the end are mostly no tensors."""
-    if not row.shapes:
+    if not shapes:
         return DASH
-    shapes = re.sub(r"(?:, \[\])+\]$", "]", row.shapes)
-    return markdown_cell_code(elide(clean(shapes), SHAPES_WIDTH))
+    shown = re.sub(r"(?:, \[\])+\]$", "]", shapes)
+    return markdown_cell_code(elide(clean(shown), SHAPES_WIDTH))
 
 
 def module_name(locale: Locale, module: ModuleRow) -> str:
@@ -359,7 +359,7 @@ def ops(report: Report, locale: Locale) -> str:
     for row, flops in ranked:
         time = row.gpu_time_us if on_gpu else row.cpu_time_us
         speed = row.tflops if on_gpu else row.cpu_gflops
-        shapes = shapes_cell(row)
+        shapes = shapes_cell(row.shapes)
         causal = [locale.flops(row.causal_matrix_flops or flops, "F")] if with_causal else []
         figures = (locale.flops(flops, "F"), *causal, locale.milliseconds(time), locale.fixed(speed))
         rows.append([_name(row.name), shapes, locale.count(row.calls), *figures])

@@ -7,7 +7,7 @@ are: they are neither markup nor terminal escapes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -36,10 +36,15 @@ STYLES = {"high": "bold red", "medium": "yellow", "low": "cyan", "note": "dim"}
 
 def print_summary(report: Report, directory: Path | None, lang: str, stream: TextIO) -> None:
     """Prints the summary of `report` to `stream` and, if there is one, the directory of the full report."""
+    printed(stream, lambda console: _print(console, report, directory, Locale(lang)))
+
+
+def printed(stream: TextIO, show: Callable[[Console], None]) -> None:
+    """Prints to `stream` what `show` prints to a console that fits it."""
     console = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=False)
     console.width = max(NARROWEST, min(WIDTH, console.width)) if stream.isatty() else WIDTH
     with console.capture() as capture:
-        _print(console, report, directory, Locale(lang))
+        show(console)
     encoding = stream.encoding or "utf-8"
     # A terminal without Unicode shows question marks; it does not end the program.
     text = "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
@@ -48,24 +53,24 @@ def print_summary(report: Report, directory: Path | None, lang: str, stream: Tex
 
 def _print(console: Console, report: Report, directory: Path | None, locale: Locale) -> None:
     _, width = locale._, console.width
-    console.print(Text(_fit(clean(view.title(report)), width), style="bold"))
+    console.print(Text(fit(clean(view.title(report)), width), style="bold"))
     console.print(_pairs(headline(report, locale), width))
     if view.has_gpu(report):
-        _head(console, _("Where the GPU time went"))
+        head(console, _("Where the GPU time went"))
         console.print(_accounting(report, locale, width))
     if timed := view.slowest_modules(report, MODULES):
-        _head(console, _("Slowest modules"))
+        head(console, _("Slowest modules"))
         console.print(_slowest(timed, locale, width))
         console.print(Padding(Text(view.self_time_basis(report, locale), style="dim"), (0, 0, 0, 2)))
     if report.findings:
-        _head(console, _("Findings"))
+        head(console, _("Findings"))
         console.print(_findings(report, locale))
     if directory is not None:
         console.print()
         console.print(Text(f"{_('Report')}: {clean(str(directory))}", style="bold"), soft_wrap=True)
 
 
-def _fit(text: str, width: int) -> str:
+def fit(text: str, width: int) -> str:
     """`text` in at most `width` columns of the terminal, some letters taking two; cut in its middle."""
     length = min(len(text), width)
     while cell_len(shown := elide(text, length)) > width:
@@ -73,12 +78,13 @@ def _fit(text: str, width: int) -> str:
     return shown
 
 
-def _head(console: Console, text: str) -> None:
+def head(console: Console, text: str) -> None:
+    """A heading."""
     console.print()
     console.print(Text(text, style="bold"))
 
 
-def _grid(*justify: str, labels: int | None = None) -> Table:
+def grid(*justify: str, labels: int | None = None) -> Table:
     """A table without lines. Its last column is wrapped, and the first where it is wider than `labels`."""
     table = Table.grid(padding=(0, 2), pad_edge=True)
     for number, side in enumerate(justify):
@@ -98,7 +104,7 @@ def _labels_width(width: int) -> int | None:
 
 
 def _pairs(pairs: Iterable[tuple[str, str]], width: int) -> Table:
-    table = _grid("l", "l", labels=_labels_width(width))
+    table = grid("l", "l", labels=_labels_width(width))
     for label, value in pairs:
         table.add_row(Text(label, style="dim"), Text(value))
     return table
@@ -106,7 +112,7 @@ def _pairs(pairs: Iterable[tuple[str, str]], width: int) -> Table:
 
 def _accounting(report: Report, locale: Locale, width: int) -> Table:
     with_bars = width >= ROOMY
-    table = _grid(*"lrrl"[: 3 + with_bars], labels=_labels_width(width))
+    table = grid(*"lrrl"[: 3 + with_bars], labels=_labels_width(width))
     for share in shared_facts.accounted(report, locale):
         if share.events:
             bar = Text("█" * round(share.percentage / 100 * BAR), style="cyan")
@@ -120,22 +126,22 @@ def _accounting(report: Report, locale: Locale, width: int) -> Table:
 
 
 def _slowest(timed: Sequence[tuple[ModuleRow, float]], locale: Locale, width: int) -> Table:
-    table = _grid("r", "l")
+    table = grid("r", "l")
     times = [f"{locale.milliseconds(us)} {locale._('ms')}" for _module, us in timed]
     room = max(1, width - max(map(len, times)) - PADDING)
     for (module, _us), time in zip(timed, times, strict=True):
-        kind = f" ({_fit(clean(module.type), 24)})" if module.type and width >= ROOMY else ""
+        kind = f" ({fit(clean(module.type), 24)})" if module.type and width >= ROOMY else ""
         path = clean(module.path) or locale._("the whole model")
-        table.add_row(time, Text(_fit(path, room - cell_len(kind)) + kind))
+        table.add_row(time, Text(fit(path, room - cell_len(kind)) + kind))
     return table
 
 
 def _findings(report: Report, locale: Locale) -> Table:
-    table = _grid("l", "l")
+    table = grid("l", "l")
     for finding in report.findings[:FINDINGS]:
         label, *words = shared_facts.finding_words(finding, locale)
-        subject = f"{_fit(clean(finding.module), 60)}: " if finding.module else ""
-        evidence, advice = (_fit(text, SENTENCE) for text in words)
+        subject = f"{fit(clean(finding.module), 60)}: " if finding.module else ""
+        evidence, advice = (fit(text, SENTENCE) for text in words)
         gain = f" {gained}" if (gained := shared_facts.gain(finding, locale)) else ""
         text = Text(f"{subject}{evidence}. {advice}.{gain}")
         table.add_row(Text(label, style=STYLES.get(finding.severity, "")), text)

@@ -52,15 +52,15 @@ def render_page(report: Report, lang: str, top: int = 20) -> str:
         locales=locales,
         texts=texts,
         title=elide(clean(view.title(report)), TITLE),
-        styles=[Markup(PALETTE_STYLE), *(Markup(_source(name)) for name in STYLES)],
-        vendor_scripts=[Markup(_source(f"vendor/{name}")) for name in VENDOR_SCRIPTS],
-        scripts=[Markup(_source(name)) for name in SCRIPTS],
+        styles=[Markup(PALETTE_STYLE), *(Markup(source(name)) for name in STYLES)],
+        vendor_scripts=[Markup(source(f"vendor/{name}")) for name in VENDOR_SCRIPTS],
+        scripts=[Markup(source(name)) for name in SCRIPTS],
         payload=Markup(encode(payload(report, locales, lang))),
     )
 
 
 @cache
-def _source(name: str) -> str:
+def source(name: str) -> str:
     """A file of the page; a map of the sources behind a script would be looked for in vain."""
     text = (FOLDER / name).read_text(encoding="utf-8")
     return "\n".join(line for line in text.splitlines() if not line.startswith("//# sourceMappingURL="))

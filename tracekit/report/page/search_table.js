@@ -2,9 +2,14 @@
 
 /**
  * A searchable grid of `rows`; `texts` are searched, `details(row)` are pairs of label and text shown for the chosen
- * row, `file` is its name as CSV.
+ * row, `file` is its name as CSV, `sortedBy` the column that it begins with, `applies(row)` says whether a row is
+ * shown now at all.
  */
-const makeTable = (view, controls, { id, label, search, rows, columns, texts, details, file }) => {
+const makeTable = (
+  view,
+  controls,
+  { id, label, search, rows, columns, texts, details, file, sortedBy = "time", applies = () => true },
+) => {
   const haystack = rows.map((row) => texts(row).join("\n").toLowerCase());
   let query = "",
     chosen = null;
@@ -23,11 +28,11 @@ const makeTable = (view, controls, { id, label, search, rows, columns, texts, de
     label,
     count: rows.length,
     columns: columns(() => query),
-    sort: { column: "time", descending: true },
+    sort: { column: sortedBy, descending: true },
     arrange: () =>
       rows
         .map((row) => row.index)
-        .filter((i) => haystack[i].includes(query))
+        .filter((i) => applies(rows[i]) && haystack[i].includes(query))
         .sort(grid.compare()),
     mark: (box, i) => {
       box.classList.toggle("selected", i === chosen);

@@ -71,7 +71,7 @@ def texts_of(report: Report, locale: Locale, top: int) -> PageTexts:
         findings=list(_findings(report, locale)),
         accounting=[share for share in shared_facts.accounted(report, locale) if share.events],
         details=list(_details(report, locale, top)),
-        lacks=_html(sections.lacks(report, locale)),
+        lacks=html_of(sections.lacks(report, locale)),
         left_out=_left_out(report, locale),
     )
 
@@ -191,7 +191,7 @@ def _details(report: Report, locale: Locale, top: int) -> Iterator[Section]:
     ]
     for name, title, text in tables:
         if text:
-            yield Section(name, title, _html(text))
+            yield Section(name, title, html_of(text))
 
 
 @cache
@@ -199,6 +199,6 @@ def _reader() -> MarkdownIt:
     return MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
-def _html(text: str) -> Markup:
+def html_of(text: str) -> Markup:
     """Finished Markdown as HTML; HTML in it is shown, not obeyed."""
     return Markup(_reader().render(text))

@@ -1,0 +1,23 @@
+"""Renderers of a `Comparison`, one file per output. They select, order and add up; nothing here is measured.
+
+Names are loaded when asked for, so that the JSON way pays for neither pandas nor matplotlib.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tracekit.report.comparison.save import DEFAULT_FORMATS, FORMATS, save
+
+__all__ = ["DEFAULT_FORMATS", "FORMATS", "save"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # `import_module` leaves the submodule `save` as an attribute here, which would hide the function.
+    module = import_module("tracekit.report.comparison.save")
+    globals().update({public: getattr(module, public) for public in __all__})
+    return globals()[name]

@@ -1,0 +1,95 @@
+"""Numbers of a comparison: differences with their signs, and sums of rows that are not shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from tracekit.analysis.compare.schema import (
+    Change,
+    KernelChange,
+    ModuleChange,
+    OpChange,
+    PlaceChange,
+    TypeChange,
+)
+from tracekit.report.i18n import DASH, Locale
+
+MINUS = "\N{MINUS SIGN}"
+# µs; a trace counts nanoseconds, so that what is less is what sums of floats leave.
+_NOTHING_US = 1e-6
+
+RowChange = ModuleChange | PlaceChange | TypeChange | OpChange | KernelChange
+AnyChange = TypeVar("AnyChange", bound=RowChange)
+
+
+def _signed(value: float | None, shown: Callable[[float], str], nothing: float = 0.0) -> str:
+    if value is None or not math.isfinite(value):
+        return DASH
+    if abs(value) <= nothing:
+        return "0"
+    return ("+" if value > 0 else MINUS) + shown(abs(value))
+
+
+def signed_milliseconds(locale: Locale, us: float | None) -> str:
+    """A bare number of milliseconds: `+12.345`, `−4.500`, `+<0.001`."""
+    return _signed(us, locale.milliseconds, _NOTHING_US)
+
+
+def signed_duration(locale: Locale, us: float | None) -> str:
+    """A difference with the unit that suits it: `+12.35 ms`."""
+    return _signed(us, locale.duration, _NOTHING_US)
+
+
+def signed_percent(locale: Locale, share: float | None) -> str:
+    """`0.123` as `+12.3%`."""
+    shown = _signed(share, locale.percent)
+    return locale.with_percent_sign(shown) if shown == "0" else shown
+
+
+def share_percent(locale: Locale, share: float | None) -> str:
+    """A share of a difference: `112.3%`, or `−12.3%` of what goes against it."""
+    return signed_percent(locale, share).removeprefix("+")
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Several rows in one."""
+
+    rows: int
+    before_us: float
+    after_us: float
+    difference_us: float
+    share: float | None
+
+    @property
+    def relative(self) -> float | None:
+        return self.difference_us / self.before_us if self.before_us else None
+
+
+def sum_of(rows: Sequence[Change]) -> Sum:
+    """What rows make together; a side that has none of a row adds nothing."""
+    shares = [row.share for row in rows if row.share is not None]
+    return Sum(
+        rows=len(rows),
+        before_us=math.fsum(row.before_us or 0.0 for row in rows),
+        after_us=math.fsum(row.after_us or 0.0 for row in rows),
+        difference_us=math.fsum(row.difference_us for row in rows),
+        share=math.fsum(shares) if shares else None,
+    )
+
+
+@dataclass(frozen=True)
+class Cut(Generic[AnyChange]):
+    """The rows of a table that are shown, and the others as one."""
+
+    shown: list[AnyChange]
+    rest: Sum | None
+
+
+def cut(rows: Iterable[AnyChange], top: int) -> Cut[AnyChange]:
+    """The `top` rows with the largest differences, in the order of the table where these are the same."""
+    ranked = sorted(rows, key=lambda row: -abs(row.difference_us))
+    return Cut(ranked[:top], sum_of(ranked[top:]) if len(ranked) > top else None)
