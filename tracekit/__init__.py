@@ -14,9 +14,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tracekit import costs
     from tracekit.api import Report, analyze, annotate, gate
+    from tracekit.api_compare import Comparison, compare
     from tracekit.messages import UserError
 
-__all__ = ["Report", "UserError", "__version__", "analyze", "annotate", "costs", "gate"]
+__all__ = [
+    "Comparison",
+    "Report",
+    "UserError",
+    "__version__",
+    "analyze",
+    "annotate",
+    "compare",
+    "costs",
+    "gate",
+]
 
 __version__ = "0.1.0"
 
@@ -25,6 +36,8 @@ _HOMES = {
     "analyze": "tracekit.api",
     "annotate": "tracekit.api",
     "gate": "tracekit.api",
+    "Comparison": "tracekit.api_compare",
+    "compare": "tracekit.api_compare",
     "UserError": "tracekit.messages",
 }
 

@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import click
 
 from tracekit import __version__
+from tracekit.cli_common import print_after, size_of, stem
+from tracekit.cli_compare import make_command as make_compare_command
 from tracekit.cli_gate import make_command as make_gate_command
 from tracekit.interruption import ignore_interruptions, interruptible
 from tracekit.messages import N_, Message, UserError
@@ -159,7 +161,7 @@ def analyze(
     _check_figures(peak_tflops, bandwidth)
     report.check_formats(chosen)
     with _work(lang, quiet) as work:
-        work.begin(N_("reading {name}", name=trace.name), _size(trace), then=N_("analysing"))
+        work.begin(N_("reading {name}", name=trace.name), size_of(trace), then=N_("analysing"))
         data = analysis.analyze(
             trace,
             gpu=gpu,
@@ -176,23 +178,11 @@ def analyze(
             top,
             starting=lambda name: work.begin(N_("writing {name}", name=name)),
         )
-    if quiet or sys.stdout is None:  # closed by whoever started us
+    if quiet:
         return
     from tracekit.report.terminal import print_summary
 
-    try:
-        print_summary(data, directory, lang, sys.stdout)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise UserError(
-            N_(
-                "the report is in {directory}, but its summary could not be printed ({reason})",
-                directory=directory,
-                reason=error.strerror,
-            )
-        ) from None
+    print_after(directory, lambda stream: print_summary(data, directory, lang, stream))
 
 
 @commands.command()
@@ -230,7 +220,7 @@ def annotate(
     _check_figures(peak_tflops, bandwidth)
     check_output(trace, output)
     with _work(locale.lang, quiet) as work:
-        work.begin(N_("reading {name}", name=trace.name), _size(trace), then=N_("analysing"))
+        work.begin(N_("reading {name}", name=trace.name), size_of(trace), then=N_("analysing"))
         report, lanes = analyze_lanes(
             trace,
             gpu=gpu,
@@ -239,7 +229,7 @@ def annotate(
             costs_file=costs,
             progress=work.advance,
         )
-        work.begin(N_("writing {name}", name=output.name), _size(trace))
+        work.begin(N_("writing {name}", name=output.name), size_of(trace))
         done = write(report, lanes, output, locale.lang, work.advance)
     for warning in done.warnings:
         click.echo(f"tracekit: {locale.message(warning)}", err=True)
@@ -279,22 +269,12 @@ def default_language(environment: Any) -> str:
 
 def default_directory(trace: Path) -> Path:
     """`<trace name>-report` in the current directory."""
-    return Path(f"{_stem(trace)}-report")
+    return Path(f"{stem(trace)}-report")
 
 
 def default_copy(trace: Path) -> Path:
     """`<trace name>-annotated.json.gz` in the current directory."""
-    return Path(f"{_stem(trace)}-annotated.json.gz")
-
-
-def _stem(trace: Path) -> str:
-    """The file's name without what says how it is packed."""
-    from tracekit.trace.containers import SUFFIXES
-
-    name = trace.name
-    while name.endswith(SUFFIXES):
-        name = name.rpartition(".")[0]
-    return name.removesuffix(".json") or "trace"
+    return Path(f"{stem(trace)}-annotated.json.gz")
 
 
 def _check_figures(*figures: float | None) -> None:
@@ -309,14 +289,10 @@ def _work(lang: str, quiet: bool) -> Iterator[Work]:
         yield work
 
 
-def _size(trace: Path) -> int | None:
-    """Bytes to read; unknown of a pipe, and where `trace` cannot be looked at, of which reading tells."""
-    return os.path.getsize(trace) if os.path.isfile(trace) else None
-
-
 def _fail(message: str) -> int:
     click.echo(f"tracekit: {' '.join(message.split())}", err=True)
     return USER_ERROR
 
 
+commands.add_command(make_compare_command(_language_option, _work))
 commands.add_command(make_gate_command(_language_option, _work))

@@ -27,7 +27,8 @@ from tracekit.messages import N_
 METHOD = Method(
     test="Welch's t-test",
     function="scipy.stats.ttest_ind_from_stats",
-    correction="Holm",
+    correction="Benjamini–Hochberg",
+    correction_function="scipy.stats.false_discovery_control",
     level=0.05,
     margin=0.05,
     least_us=1.0,

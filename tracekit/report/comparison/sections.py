@@ -204,13 +204,17 @@ class Sections:
     def ops(self) -> str:
         columns: list[_Column[OpChange]] = [
             _Column(self.locale._("Operator"), lambda row: self._words.op(row.name)),
-            _Column(self.locale._("Shapes"), lambda row: shapes_cell(row.shapes)),
+            _Column(self.locale._("Shapes"), self._shapes),
         ]
         changed: list[_Column[OpChange]] = [
             _Column(self.locale._("Kernels"), lambda row: self._changed(row.kernels_changed))
         ]
         basis = self.locale._("self time, without that of operators inside")
         return self._changes(self._comparison.ops, columns, changed, lambda _phase: [basis])
+
+    def _shapes(self, row: OpChange) -> str:
+        shapes = [row.shapes, *([row.shapes_after] if row.shapes_after is not None else [])]
+        return " → ".join(map(shapes_cell, shapes))
 
     def kernels(self) -> str:
         columns: list[_Column[KernelChange]] = [
@@ -383,8 +387,9 @@ def method_lines(
     lines = [
         N_("test: {test} (`{function}`)", test=Message(method.test), function=method.function),
         N_(
-            "correction for the number of rows in a table: {correction}",
+            "correction for the number of rows: {correction} (`{function}`)",
             correction=Message(method.correction),
+            function=method.correction_function,
         ),
         N_("level: {level:g}", level=method.level),
         N_(
@@ -394,8 +399,8 @@ def method_lines(
             least=method.least_us,
         ),
     ]
-    if any(min(one.passes_before, one.passes_after) < 2 for one in comparison.phases):
-        lines.append(N_("with one pass on a side nothing is known of noise, and no verdict is given"))
+    if any(max(one.passes_before, one.passes_after) < 2 for one in comparison.phases):
+        lines.append(N_("with one pass on each side nothing is known of noise, and no verdict is given"))
     return (locale.message(line, quote) for line in lines)
 
 

@@ -39,6 +39,7 @@ QUANTITIES = {"gpu_time": N_("GPU time"), "cpu_time": N_("CPU time")}
 LEFT_OUT = {
     "launched_before_trace": N_("launched before the trace began"),
     "before_first_pass": N_("before the first pass"),
+    "outlier_passes": N_("passes that take far longer than the others"),
 }
 
 NAME_WIDTH = 96
@@ -92,7 +93,7 @@ class Words:
     ) -> None:
         self.comparison = comparison
         self.locale = locale
-        self._quote_in_message = quote
+        self._quote_in_message = quote or clean  # others are clean before
         self._quote = quote or str
         self._quote_type = quote_type or self._quote
 

@@ -3,7 +3,7 @@
 const signed = (value, shown) =>
   !isKnown(value) ? DASH : Math.abs(value) < 1e-6 ? "0" : `${value > 0 ? "+" : "−"}${shown(Math.abs(value))}`;
 const signedMilliseconds = (us) => signed(us, format.milliseconds);
-const signedPercent = (share) => signed(share, format.percent);
+const signedPercent = (share) => (share === 0 ? format.percent(0) : signed(share, format.percent));
 const sharePercent = (share) => signedPercent(share).replace(/^\+/, "");
 const pValue = (value) =>
   !isKnown(value) ? DASH : value && value < 0.001 ? format.lessThan(3) : format.fixed(value, 3);
@@ -35,7 +35,7 @@ const startChanges = (view, controls, { id, label, search, named, more = () => [
     search,
     sortedBy: "difference",
     applies: isOfPhase,
-    texts: (row) => [inLanguage(row.label), inLanguage(row.type_label) ?? "", row.shapes ?? ""],
+    texts: (row) => [inLanguage(row.label), inLanguage(row.type_label) ?? "", row.shapes ? operandsText(row) : ""],
     details: (row) => [
       [_("Name"), row.whole ?? inLanguage(row.label)],
       ...details(row),
@@ -195,6 +195,14 @@ const startTypes = (view, controls) =>
     details: () => [],
   });
 
+/** Shapes before, and after where they differ. */
+const wholeShapes = (row) => [row.shapes, row.shapes_after].filter((text) => text).join(" → ");
+const operandsText = (row) =>
+  [row.shapes, row.shapes_after]
+    .filter((text) => text)
+    .map(shapesText)
+    .join(" → ");
+
 const startOps = (view, controls) =>
   startChanges(view, controls, {
     id: "ops",
@@ -211,13 +219,13 @@ const startOps = (view, controls) =>
         field: () => "shapes",
         value: (i) => rows[i].shapes,
         cell: (i) =>
-          rows[i].shapes ? markedCell(shapesText(rows[i].shapes), query(), "", rows[i].shapes) : numberCell(DASH),
+          rows[i].shapes ? markedCell(operandsText(rows[i]), query(), "", wholeShapes(rows[i])) : numberCell(DASH),
         hidden: () => rows.every((row) => !row.shapes),
       },
     ],
     more: (rows) => [changedOf(rows)],
     details: (row) => [
-      [_("Shapes"), row.shapes],
+      [_("Shapes"), wholeShapes(row)],
       [_("Data types"), row.dtypes],
       ...kernelDetails(row),
     ],
