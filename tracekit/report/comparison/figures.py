@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -89,7 +89,6 @@ class Cut(Generic[AnyChange]):
     rest: Sum | None
 
 
-def cut(rows: Iterable[AnyChange], top: int) -> Cut[AnyChange]:
-    """The `top` rows with the largest differences, in the order of the table where these are the same."""
-    ranked = sorted(rows, key=lambda row: -abs(row.difference_us))
-    return Cut(ranked[:top], sum_of(ranked[top:]) if len(ranked) > top else None)
+def cut(rows: Sequence[AnyChange], top: int) -> Cut[AnyChange]:
+    """The first `top` rows, and what the others make."""
+    return Cut(list(rows[:top]), sum_of(rows[top:]) if len(rows) > top else None)

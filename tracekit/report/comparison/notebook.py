@@ -1,12 +1,12 @@
-"""The card that a notebook shows of a comparison: HTML without scripts, in the colours of what is around it."""
+"""The card that a notebook shows of a comparison: HTML without scripts, in the colours around it."""
 
 from __future__ import annotations
 
 from tracekit.analysis.compare.schema import Comparison, PhaseChange
 from tracekit.report import palette
-from tracekit.report.comparison.figures import cut, signed_milliseconds, signed_percent
+from tracekit.report.comparison.figures import signed_milliseconds, signed_percent
 from tracekit.report.comparison.sections import totals_of
-from tracekit.report.comparison.words import Words, of_phase, phase_name, side_names
+from tracekit.report.comparison.words import Words, phase_name, ranked_places, side_names
 from tracekit.report.escape import elide
 from tracekit.report.html_templates import html_template
 from tracekit.report.i18n import Locale
@@ -49,7 +49,7 @@ def _totals(words: Words, phase: PhaseChange) -> list[tuple[str, str, str, str]]
 def _places(words: Words, phase: PhaseChange) -> list[tuple[str, str, str, str]]:
     """Difference, the same in per cent, name, verdict."""
     locale = words.locale
-    changed = [row for row in of_phase(words.comparison.places, phase) if row.difference_us]
+    changed = [row for row in ranked_places(words.comparison, phase) if row.difference_us]
     return [
         (
             f"{signed_milliseconds(locale, row.difference_us)} {locale._('ms')}",
@@ -57,5 +57,5 @@ def _places(words: Words, phase: PhaseChange) -> list[tuple[str, str, str, str]]
             elide(words.place(row), NAME_WIDTH),
             words.verdict(row),
         )
-        for row in cut(changed, PLACES).shown
+        for row in changed[:PLACES]
     ]

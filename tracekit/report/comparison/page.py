@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from tracekit.analysis.compare.schema import Comparison, PhaseChange
-from tracekit.report.comparison.figures import signed_duration, signed_percent
+from tracekit.report.comparison.figures import signed_duration, signed_milliseconds, signed_percent
 from tracekit.report.comparison.payload import left_out, payload, phase_id
 from tracekit.report.comparison.sections import Sections, totals_of
 from tracekit.report.comparison.waterfall import Waterfall, waterfalls
@@ -162,9 +162,14 @@ def _bars(locale: Locale, one: Waterfall) -> Iterator[BarText]:
     def at(us: float) -> str:
         return f"{100 * (us - one.least_us) / whole:.3f}"
 
+    def in_ms(number: str) -> str:
+        return f"{number} {locale._('ms')}"
+
     def total(name: str, us: float, **more: str) -> BarText:
         length = f"{100 * (us - one.least_us) / whole:.3f}"
-        return BarText(name, "total", "0", length, locale.duration(us), is_cut=one.least_us > 0, **more)
+        return BarText(
+            name, "total", "0", length, in_ms(locale.milliseconds(us)), is_cut=one.least_us > 0, **more
+        )
 
     yield total(locale._("before"), one.before_us, to_below=at(one.before_us))
     for step in one.steps:
@@ -174,7 +179,7 @@ def _bars(locale: Locale, one: Waterfall) -> Iterator[BarText]:
             look=step.look,
             left=at(least),
             width=f"{100 * (most - least) / whole:.3f}",
-            number=signed_duration(locale, step.difference_us),
+            number=in_ms(signed_milliseconds(locale, step.difference_us)),
             remark=signed_percent(locale, step.difference_us / one.before_us) if one.before_us else "",
             from_above=at(step.start_us),
             to_below=at(step.end_us),

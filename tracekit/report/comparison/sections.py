@@ -35,6 +35,7 @@ from tracekit.report.comparison.words import (
     Words,
     of_phase,
     phase_name,
+    ranked_places,
     side_names,
 )
 from tracekit.report.escape import markdown_cell_code, markdown_cell_name, markdown_name, markdown_quote
@@ -100,13 +101,12 @@ class Sections:
         """What explains the difference, in the order of the picture."""
 
         def explained(phase: PhaseChange) -> list[str]:
-            if not phase.explained_by:
+            count = len(phase.explained_by)
+            if not count or phase.explained_share is None:
                 return []
-            names = [self._in_text.place(self._comparison.places[at]) for at in phase.explained_by]
-            text = self.locale._("{places}: {share} of the difference").format(
-                places=", ".join(names), share=share_percent(self.locale, phase.explained_share)
-            )
-            return [text]
+            share = share_percent(self.locale, phase.explained_share)
+            text = self.locale._("the first {n}, together: {share} of the difference")
+            return [text.format(n=self.locale.count(count), share=share)]
 
         columns: list[_Column[PlaceChange]] = [
             _Column(self.locale._("Place"), self._words.place),
@@ -119,9 +119,10 @@ class Sections:
             _Column(self.locale._("Kernels"), lambda row: self._changed(row.kernels_changed))
         ]
         basis = self.locale._("modules alike in all layers together; `*` stands for the number of a layer")
-        return self._changes(
-            self._comparison.places, columns, changed, lambda phase: [*explained(phase), basis]
-        )
+        places = [
+            place for phase in self._comparison.phases for place in ranked_places(self._comparison, phase)
+        ]
+        return self._changes(places, columns, changed, lambda phase: [*explained(phase), basis])
 
     def modules(self) -> str:
         columns: list[_Column[ModuleChange]] = [
@@ -143,7 +144,7 @@ class Sections:
     def _kernels_cell(self, row: ModuleChange) -> str:
         if not row.kernels_changed:
             return ""
-        before, after = self._words.kernel_change(row.kernels_before, row.kernels_after)
+        before, after = self._words.kernel_change(row.kernels_before, row.kernels_after, most=1)
         return f"{before or DASH} → {after or DASH}"
 
     def only_on_one_side(self) -> str:
@@ -344,7 +345,7 @@ class Sections:
         if found.rest is not None:
             lines.append([*self._more(found.rest.rows, blanks), *self._figures(found.rest), *ends])
         if total is not None:
-            lines.append([f"**{_('Total')}**", *[""] * blanks, *self._figures(total), *ends])
+            lines.append([f"**{_('Total')}**", *[""] * blanks, *self._figures(_whole(total)), *ends])
         headers = [
             *(column.header for column in columns),
             *self._time_headers(),
@@ -402,6 +403,12 @@ def method_lines(
     if any(max(one.passes_before, one.passes_after) < 2 for one in comparison.phases):
         lines.append(N_("with one pass on each side nothing is known of noise, and no verdict is given"))
     return (locale.message(line, quote) for line in lines)
+
+
+def _whole(total: Change) -> Sum:
+    """The total as all rows together, which make all of the difference if there is one."""
+    share = 1.0 if total.difference_us else None
+    return Sum(0, total.before_us or 0.0, total.after_us or 0.0, total.difference_us, share)
 
 
 def _times(locale: Locale, row: Change | Sum) -> list[str]:

@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from tracekit.analysis.compare.schema import Change, Comparison, PhaseChange
-from tracekit.report.comparison.figures import cut, signed_milliseconds, signed_percent
+from tracekit.report.comparison.figures import signed_milliseconds, signed_percent
 from tracekit.report.comparison.sections import totals_of
-from tracekit.report.comparison.words import Words, of_phase, phase_name, side_names
+from tracekit.report.comparison.words import Words, phase_name, ranked_places, side_names
 from tracekit.report.escape import clean
 from tracekit.report.i18n import Locale
 from tracekit.report.terminal import PADDING, ROOMY, SENTENCE, fit, grid, head, printed
@@ -83,10 +83,8 @@ def _totals(words: Words, phase: PhaseChange, width: int) -> Table:
 
 def _places(words: Words, phase: PhaseChange, width: int) -> Table | None:
     """The places that explain most, else those with the largest differences."""
-    places = words.comparison.places
-    explained = [places[at] for at in phase.explained_by[:PLACES]]
-    others = [row for row in of_phase(places, phase) if row.difference_us]
-    shown = explained or cut(others, PLACES).shown
+    changed = [row for row in ranked_places(words.comparison, phase) if row.difference_us]
+    shown = changed[: min(PLACES, len(phase.explained_by) or PLACES)]
     if not shown:
         return None
     table = grid("r", "r", "l")

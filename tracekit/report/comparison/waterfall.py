@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tracekit.analysis.compare.schema import PhaseChange, PlaceChange
 from tracekit.report.comparison.figures import sum_of
-from tracekit.report.comparison.words import Words
+from tracekit.report.comparison.words import Words, ranked_places
 
 MOST_STEPS = 12
 _LEAST = 0.01  # of the largest difference: smaller ones are folded, they would not be seen
@@ -43,18 +43,11 @@ class Waterfall:
 
 def waterfall(words: Words, phase: PhaseChange) -> Waterfall:
     """The bars of one phase: first the places that explain its difference, then others that can be seen."""
-    explained = set(phase.explained_by)
-    first = [words.comparison.places[at] for at in phase.explained_by]
-    others = [
-        place
-        for at, place in enumerate(words.comparison.places)
-        if place.phase == phase.phase and at not in explained
-    ]
-    others.sort(key=lambda place: -abs(place.difference_us))
-    ranked = [*first, *others]
+    ranked = ranked_places(words.comparison, phase)
     largest = max((abs(place.difference_us) for place in ranked), default=0.0)
-    visible = sum(abs(place.difference_us) > _LEAST * largest for place in others)
-    shown = min(len(first) + visible, max(MOST_STEPS, len(first)))
+    explained = len(phase.explained_by)
+    visible = sum(abs(place.difference_us) > _LEAST * largest for place in ranked[explained:])
+    shown = min(explained + visible, max(MOST_STEPS, explained))
     before_us, after_us = phase.total.before_us or 0.0, phase.total.after_us or 0.0
 
     steps, at = [], before_us

@@ -27,7 +27,7 @@ VERDICTS = {
     "slower": N_("slower"),
     "faster": N_("faster"),
     "same": N_("within noise"),
-    "unknown": N_("noise is not known"),
+    "unknown": N_("noise unknown"),
     "appeared": N_("appeared"),
     "vanished": N_("vanished"),
 }
@@ -57,6 +57,17 @@ RowOfPhase = TypeVar("RowOfPhase", bound=_OfPhase)
 def of_phase(rows: Iterable[RowOfPhase], phase: PhaseChange) -> list[RowOfPhase]:
     """The rows of one phase."""
     return [row for row in rows if row.phase == phase.phase]
+
+
+def ranked_places(comparison: Comparison, phase: PhaseChange) -> list[PlaceChange]:
+    """The places of one phase, those first that explain its difference."""
+    explained = set(phase.explained_by)
+    others = [
+        place
+        for at, place in enumerate(comparison.places)
+        if place.phase == phase.phase and at not in explained
+    ]
+    return [*(comparison.places[at] for at in phase.explained_by), *others]
 
 
 def side_names(comparison: Comparison) -> tuple[str, str]:
@@ -172,19 +183,21 @@ class Words:
     def kernel(self, name: str) -> str:
         return self._quote(self.short_kernel(name))
 
-    def kernels(self, names: Sequence[str]) -> str:
+    def kernels(self, names: Sequence[str], most: int = KERNELS_SHOWN) -> str:
         """The first of several, and how many more."""
-        shown = [self.kernel(name) for name in names[:KERNELS_SHOWN]]
+        shown = [self.kernel(name) for name in names[:most]]
         rest = len(names) - len(shown)
         if rest > 0:
             shown.append(self.locale.ngettext("{n} more", "{n} more", rest))
         return ", ".join(shown)
 
-    def kernel_change(self, before: Sequence[str], after: Sequence[str]) -> tuple[str, str]:
+    def kernel_change(
+        self, before: Sequence[str], after: Sequence[str], most: int = KERNELS_SHOWN
+    ) -> tuple[str, str]:
         """Those that only one side launched; all of a side that has no others."""
         gone = [name for name in before if name not in set(after)]
         new = [name for name in after if name not in set(before)]
-        return self.kernels(gone or before), self.kernels(new or after)
+        return self.kernels(gone or before, most), self.kernels(new or after, most)
 
     def left_out(self, kind: str) -> str:
         known = LEFT_OUT.get(kind)

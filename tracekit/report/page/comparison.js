@@ -43,8 +43,8 @@ const startChanges = (view, controls, { id, label, search, named, more = () => [
     ],
     columns: (query) => [
       ...named(rows, query),
-      numbers("before", "before_us", 104, () => withUnit(_("Before"), _("ms")), format.milliseconds),
-      numbers("after", "after_us", 104, () => withUnit(_("After"), _("ms")), format.milliseconds),
+      numbers("before", "before_us", 92, () => withUnit(_("Before"), _("ms")), format.milliseconds),
+      numbers("after", "after_us", 92, () => withUnit(_("After"), _("ms")), format.milliseconds),
       {
         ...numbers("difference", "difference_us", 150, () => withUnit(_("Difference"), _("ms")), null, () =>
           _("Sorted by size, whatever the sign; the longest bar is that of the largest"),
@@ -81,8 +81,8 @@ const startChanges = (view, controls, { id, label, search, named, more = () => [
   });
 };
 
-/** A column of names that are searched. */
-const namesOf = (rows, query, { id, field, key = "label", title, grow = 3, least = 220 }) => ({
+/** A column of names that are searched; a path is cut at its beginning, since paths differ at their ends. */
+const namesOf = (rows, query, { id, field, key = "label", title, grow = 3, least = 220, isPath = false }) => ({
   id,
   text: true,
   grow,
@@ -93,7 +93,9 @@ const namesOf = (rows, query, { id, field, key = "label", title, grow = 3, least
   whole: (i) => rows[i][field] ?? null,
   cell: (i) => {
     const text = inLanguage(rows[i][key]);
-    return text ? markedCell(text, query(), "", rows[i].whole ?? text) : numberCell(DASH);
+    if (!text) return numberCell(DASH);
+    const cell = markedCell(text, query(), "", rows[i].whole ?? text);
+    return isPath ? element("div", { class: "tail" }, cell) : cell;
   },
   hidden: () => rows.every((row) => !inLanguage(row[key])),
 });
@@ -105,7 +107,7 @@ const typesOf = (rows, query) =>
     key: "type_label",
     title: () => _("Type"),
     grow: 1,
-    least: 110,
+    least: 140,
   });
 
 /** How many modules there are before and after. */
@@ -147,7 +149,7 @@ const startPlaces = (view, controls) =>
     label: () => _("Places in the model"),
     search: () => _("Search places by name or type"),
     named: (rows, query) => [
-      namesOf(rows, query, { id: "name", field: "place", title: () => _("Place") }),
+      namesOf(rows, query, { id: "name", field: "place", title: () => _("Place"), isPath: true }),
       typesOf(rows, query),
       countsOf(rows),
     ],
@@ -161,7 +163,7 @@ const startModules = (view, controls) =>
     label: () => _("Modules"),
     search: () => _("Search modules by path or type"),
     named: (rows, query) => [
-      namesOf(rows, query, { id: "name", field: "key", title: () => _("Module") }),
+      namesOf(rows, query, { id: "name", field: "key", title: () => _("Module"), isPath: true }),
       typesOf(rows, query),
     ],
     more: (rows) => [
