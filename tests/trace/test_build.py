@@ -17,7 +17,7 @@ from tracekit.trace import NO_ID, Trace
 from tracekit.trace.build import ColumnsBuilder, interleaved
 from tracekit.trace.events import decode_events
 
-TABLES = ("ops", "launches", "gpu_events", "frames", "annotations", "flows")
+TABLES = ("ops", "launches", "gpu_events", "frames", "annotations", "flows", "collectives")
 
 
 def event(cat: str | None, number: int = 0, **other: Any) -> dict[str, Any]:
@@ -211,7 +211,15 @@ EVENTS = st.builds(
     dur=st.sampled_from([1, 2.5, None]),
     id=st.integers(0, 3),
     args=st.sampled_from(
-        [None, {}, {"Input Dims": [1]}, {"Input Dims": [2], "device": 0}, {"device": 1, "Sequence number": 4}]
+        [
+            None,
+            {},
+            {"Input Dims": [1]},
+            {"Input Dims": [2], "device": 0},
+            {"device": 1, "Sequence number": 4},
+            {"Collective name": "allreduce", "Seq": 1},
+            {"Collective name": "barrier", "device": 0},
+        ]
     ),
 )
 
@@ -238,3 +246,54 @@ def test_builders_that_take_turns_come_to_what_one_comes_to(
         for name, column in columns.items():
             assert column.dtype == expected[name].dtype, (table, name)
             assert column.tolist() == expected[name].tolist(), (table, name)
+
+
+NCCL = {
+    "correlation": 7,
+    "Collective name": "allreduce",
+    "In msg nelems": 8,
+    "Out msg nelems": 8,
+    "Group size": 2,
+    "dtype": "Float",
+    "Process Group Name": "0",
+    "Process Group Description": "default_pg",
+    "Process Group Ranks": [0, 1],
+    "Seq": 3,
+}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"Concrete Inputs": ["}{"]},  # braces in a text beside
+        {"Concrete Inputs": ['"Collective name"']},
+        {"Collective name": None},
+        {"Collective name": 5},
+        {"inner": {"Collective name": "broadcast"}},
+    ],
+)
+def test_collectives_are_known_by_group_and_sequence_whatever_stands_beside(odd: dict[str, Any]) -> None:
+    chunk = [
+        event("cpu_op", 0, args={**NCCL, "Process Group Ranks": "[0, 1]", "Seq": None}),
+        event("cpu_op", 1, args=odd),
+        event("kernel", 2, args=NCCL),
+        event("gpu_user_annotation", 3, args=NCCL),
+        event("kernel", 4),
+    ]
+    trace = built(chunk, [event("kernel", 5, args={**NCCL, "Seq": 4})])
+    found = [
+        (int(start), int(correlation), recorded.args[:5], recorded[1:])
+        for start, correlation, recorded in zip(
+            trace.collectives.start,
+            trace.collectives.correlation,
+            [trace.recorded[code] for code in trace.collectives.recorded],
+            strict=True,
+        )
+    ]
+    args = ("allreduce", 8, 8, "Float", 2)
+    assert found == [
+        (0, NO_ID, args, ("0", "default_pg", "[0, 1]", None)),
+        (2000, 7, args, ("0", "default_pg", "[0, 1]", 3)),
+        (5000, 7, args, ("0", "default_pg", "[0, 1]", 4)),
+    ]
+    assert trace.signatures[trace.ops.signature[0]].collective == args

@@ -5,7 +5,6 @@ For each event there are only list comprehensions over attributes and lookups; t
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, compress
@@ -16,11 +15,14 @@ import numpy as np
 from msgspec.structs import replace
 
 from tracekit.messages import Message
+from tracekit.trace.arrays import correlations, floats, numbers
 from tracekit.trace.categories import Category, Phase
-from tracekit.trace.clock import Clock, Floats
+from tracekit.trace.clock import Clock
+from tracekit.trace.collectives import args_of, fields_of, recorded
 from tracekit.trace.columns import (
     FRAME_PREFIX,
     CollectiveArgs,
+    Collectives,
     Flows,
     GpuEvents,
     Intervals,
@@ -34,7 +36,6 @@ from tracekit.trace.events import ABSENT, NO_ARGS, NO_ID, Args, Event, Id, decod
 from tracekit.trace.parts import Parts, Values, interleaved_parts, interleaved_values
 from tracekit.trace.tables import PairTable, Table
 
-LARGEST_NUMBER = 2**62
 LATEST_US = 9e15  # the year 2255
 LONGEST_US = 1e12  # eleven days
 
@@ -62,7 +63,8 @@ _FLOW_CATEGORIES = frozenset({Category.FWDBWD, Category.FORWARD_BACKWARD})
 _FIRST_FRAME, _BEHIND_FRAMES = FRAME_PREFIX, FRAME_PREFIX[:-1] + chr(ord(FRAME_PREFIX[-1]) + 1)
 _SEPARATOR = b"\0"  # which JSON does not hold
 
-_KINDS = ("ops", "launches", "gpu_events", "frames", "annotations", "flows")
+_INTERVAL_KINDS = ("ops", "launches", "gpu_events", "frames", "annotations")
+_KINDS = (*_INTERVAL_KINDS, "flows", "collectives")
 _SignatureKey: TypeAlias = "bytes | tuple[bytes, CollectiveArgs | None]"
 _FLOW = ("arrow", "thread", "time", "is_end")
 _INTERVAL = ("name", "thread", "start", "end")
@@ -86,9 +88,12 @@ class ColumnsBuilder:
         self.event_count = 0  # of events that are as they should be, whether somebody reads them or not
         self.untimed_count = 0  # of the others: without a start and a duration that can be
         self.first_untimed: int | None = None  # where the first of them stands in the file
-        self._names = Table()
+        self._names, self._recorded = Table(), Table()
         self._threads, self._devices, self._signatures, self._arrows = (PairTable() for _ in range(4))
         self._bare = np.empty(0, np.int32)  # codes of signatures without arguments, by those of their names
+        self._collective_signatures: list[int] = []
+        self._signatures_seen = 0  # of which it is known whether they are a collective's
+        self._text = b""  # of the chunk
         self._sizes: dict[str, list[int]] = {name: [] for name in self._tables}
         self._parts = {kind: Parts() for kind in _KINDS}
 
@@ -100,6 +105,7 @@ class ColumnsBuilder:
             "thread": self._threads,
             "device": self._devices,
             "signature": self._signatures,
+            "recorded": self._recorded,
         }
 
     @property
@@ -122,11 +128,12 @@ class ColumnsBuilder:
     def add(self, events: list[Event], text: bytes, begin: int = 0) -> None:
         """Adds `events`, which were decoded from `text`; that stands at `begin` in the file."""
         kinds, flows = _chosen(events)
+        self._text = text
         self.event_count += len(events)
         clock = Clock(events, text)
         intervals = list(chain.from_iterable(kinds.values()))
-        start = _floats([event.ts for event in intervals])
-        duration = _floats([event.dur for event in intervals])
+        start = floats([event.ts for event in intervals])
+        duration = floats([event.dur for event in intervals])
         # Comparisons with NaN, which stands for what is not there, are false.
         sane = (duration >= 0) & (duration < LONGEST_US) & (start > -LONGEST_US) & (start < LATEST_US)
         if not sane.all():
@@ -154,10 +161,13 @@ class ColumnsBuilder:
                     own |= further[kind](chosen, own["name"])
                 parts.append(**own)
                 first += len(chosen)
+                if at := self._collectives_among(chosen, own):
+                    self._add_collectives([chosen[place] for place in at], at, own)
             parts.end_chunk()
         if flows:
             self._add_flows(flows, clock)
         self._parts["flows"].end_chunk()
+        self._parts["collectives"].end_chunk()
         for name, table in self._tables.items():
             self._sizes[name].append(len(table.listed()))
 
@@ -182,13 +192,13 @@ class ColumnsBuilder:
             args = [_with_shapes(one) for one in args]
         return {
             "signature": self._signatures_of(events, args, names),
-            "sequence": _numbers([one.sequence for one in args]),
-            "forward_thread": _numbers([one.forward_thread for one in args]),
+            "sequence": numbers([one.sequence for one in args]),
+            "forward_thread": numbers([one.forward_thread for one in args]),
         }
 
     def _signatures_of(self, events: list[Event], args: list[Args], names: Ints) -> Ints:
         """By the code of the name for the many ops of which the trace says nothing more, else one by one."""
-        signatures, join = self._signatures, _SEPARATOR.join
+        signatures, join, text = self._signatures, _SEPARATOR.join, self._text
         if len(self._bare) < len(self._names):
             self._bare = np.append(self._bare, np.full(len(self._names), NO_ID, np.int32))
         codes = self._bare[names]
@@ -197,7 +207,7 @@ class ColumnsBuilder:
                 one.shapes is not ABSENT
                 or one.dtypes is not ABSENT
                 or one.concrete is not ABSENT
-                or one.collective is not None
+                or one.collective is not ABSENT
                 for one in args
             ]
         )
@@ -210,8 +220,8 @@ class ColumnsBuilder:
         codes[sought] = [
             signatures[event.name][
                 join((one.shapes, one.dtypes, one.concrete))
-                if one.collective is None
-                else (join((one.shapes, one.dtypes, one.concrete)), _collective(one))
+                if one.collective is ABSENT
+                else (join((one.shapes, one.dtypes, one.concrete)), args_of(fields_of(one.collective, text)))
             ]
             for event, one in chosen
         ]
@@ -221,13 +231,42 @@ class ColumnsBuilder:
 
     def _of_gpu_events(self, events: list[Event], names: Ints) -> dict[str, Ints]:
         devices, kinds = self._devices, _GPU_KINDS
+        args = [event.args or NO_ARGS for event in events]
         return {
-            **_of_launches(events, names),
+            "correlation": correlations(args),
             "device": np.array(
-                [devices[event.pid][(event.args or NO_ARGS).device] for event in events], np.int32
+                [devices[event.pid][one.device] for event, one in zip(events, args, strict=True)], np.int32
             ),
             "kind": np.array([kinds[event.cat] for event in events], np.int8),
         }
+
+    def _collectives_among(self, events: list[Event], columns: dict[str, Ints]) -> list[int]:
+        """Their places among the events of a kind."""
+        if "device" in columns:
+            args = [event.args or NO_ARGS for event in events]
+            return [place for place, one in enumerate(args) if one.collective is not ABSENT]
+        if "signature" not in columns:
+            return []
+        signatures = self._signatures.listed()
+        new = range(self._signatures_seen, len(signatures))
+        self._collective_signatures += [code for code in new if isinstance(signatures[code][1], tuple)]
+        self._signatures_seen = len(signatures)
+        if not self._collective_signatures:
+            return []
+        own = np.isin(columns["signature"], self._collective_signatures)
+        return [int(place) for place in np.flatnonzero(own)]
+
+    def _add_collectives(self, events: list[Event], at: list[int], columns: dict[str, Ints]) -> None:
+        args = [event.args or NO_ARGS for event in events]
+        found = [recorded(fields_of(one.collective, self._text)) for one in args]
+        known = [(place, one) for place, one in zip(at, found, strict=True) if one is not None]
+        places = np.array([place for place, _ in known], np.int64)
+        correlation = columns["correlation"][places] if "correlation" in columns else NO_ID
+        self._parts["collectives"].append(
+            **{name: columns[name][places] for name in _INTERVAL},
+            recorded=np.array([self._recorded[one] for _, one in known], np.int32),
+            correlation=np.full(len(known), correlation),
+        )
 
     def _add_flows(self, events: list[Event], clock: Clock) -> None:
         start = np.array([event.ts for event in events], np.float64)
@@ -287,6 +326,8 @@ class ColumnsBuilder:
             flows=Flows(
                 **{name: parts["flows"].take(name) for name in ("arrow", "thread", "time", "is_end")}
             ),
+            recorded=self._recorded.listed(),
+            collectives=Collectives(**columns("collectives", "recorded", "correlation")),
         )
 
 
@@ -309,7 +350,7 @@ def interleaved(states: Sequence[State]) -> ColumnsBuilder:
 
 def _chosen(events: list[Event]) -> tuple[dict[str, list[Event]], list[Event]]:
     """The events that are complete, by their kinds, and flows; only what somebody reads, in order."""
-    kinds: dict[str, list[Event]] = {kind: [] for kind in _KINDS[:-1]}
+    kinds: dict[str, list[Event]] = {kind: [] for kind in _INTERVAL_KINDS}
     frames, flows = kinds["frames"], []
     chosen_of: dict[Category | None, list[Event] | None] = dict.fromkeys((None, *Category))
     chosen_of.update((one, kinds[kind]) for kind, categories in _CATEGORIES.items() for one in categories)
@@ -333,7 +374,7 @@ def _chosen(events: list[Event]) -> tuple[dict[str, list[Event]], list[Event]]:
 
 
 def _of_launches(events: list[Event], names: Ints) -> dict[str, Ints]:
-    return {"correlation": _correlations(events)}
+    return {"correlation": correlations([event.args or NO_ARGS for event in events])}
 
 
 def _with_shapes(args: Args) -> Args:
@@ -350,14 +391,6 @@ def _position(text: bytes, number: int) -> int:
     return begin
 
 
-def _floats(times: list[float | None]) -> Floats:
-    """NaN for what is not there."""
-    try:
-        return np.array(array("d", times))  # type: ignore[type-var]
-    except TypeError:
-        return np.array([np.nan if time is None else time for time in times], np.float64)
-
-
 def _is_usable_flow(event: Event) -> bool:
     has_time = event.ts is not None and -LONGEST_US < event.ts < LATEST_US
     is_end = event.ph is Phase.FLOW_START or event.ph is Phase.FLOW_END
@@ -372,45 +405,3 @@ def _signature(name: str, key: _SignatureKey) -> Signature:
 
 def _joined(key: _SignatureKey) -> bytes:
     return key[0] if isinstance(key, tuple) else key
-
-
-def _collective(args: Args) -> CollectiveArgs | None:
-    def count(value: Any) -> int | None:
-        return None if _number(value) == NO_ID else int(value)
-
-    if not isinstance(args.collective, str):
-        return None
-    return CollectiveArgs(
-        name=args.collective,
-        in_elements=count(args.in_elements),
-        out_elements=count(args.out_elements),
-        dtype=args.dtype if isinstance(args.dtype, str) else None,
-        group_size=count(args.group_size),
-    )
-
-
-def _number(value: Any) -> int:
-    """A count as it is, `NO_ID` for whatever is none or none that 64 bits hold."""
-    return value if type(value) is int and 0 <= value <= LARGEST_NUMBER else NO_ID
-
-
-def _numbers(values: list[Any]) -> Ints:
-    """`_number` of each."""
-    if set(map(type, values)) <= {int}:
-        try:
-            numbers = np.array(array("q", values))
-        except OverflowError:
-            pass
-        else:
-            return np.where((numbers >= 0) & (numbers <= LARGEST_NUMBER), numbers, NO_ID)
-    return np.array([_number(value) for value in values], np.int64)
-
-
-def _correlations(events: list[Event]) -> Ints:
-    """Ids as int64; those beyond it keep their lowest 64 bits."""
-    ids = [(event.args or NO_ARGS).correlation for event in events]
-    try:
-        return np.array(array("q", ids))  # type: ignore[type-var]
-    except (OverflowError, TypeError):
-        lowest = [(NO_ID if one is None else one) & 0xFFFFFFFFFFFFFFFF for one in ids]
-        return np.array(lowest, np.uint64).view(np.int64)

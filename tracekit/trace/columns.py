@@ -87,6 +87,27 @@ class CollectiveArgs(NamedTuple):
     group_size: int | None
 
 
+class RecordedCollective(NamedTuple):
+    """A collective and who takes part in it; None where the trace does not say."""
+
+    args: CollectiveArgs
+    group_name: str | None
+    group_description: str | None
+    group_ranks: str | None  # as torch writes it, "[0, 1, ...]", long lists cut
+    sequence: int | None  # in its group
+
+
+@dataclass(frozen=True)
+class Collectives(Intervals):
+    """The ops and GPU events that are a collective by what the trace says of them, once more.
+
+    `correlation` is `NO_ID` for an op.
+    """
+
+    recorded: Ints  # index into Trace.recorded
+    correlation: Ints
+
+
 @dataclass(frozen=True)
 class Signature:
     """What an op was called with, as raw JSON; empty where the trace does not say."""
@@ -135,6 +156,8 @@ class Trace:
     frames: Intervals  # nn.Module frames
     annotations: Intervals  # user ranges on the CPU
     flows: Flows  # from forward to backward
+    recorded: Sequence[RecordedCollective]
+    collectives: Collectives
     layout: Layout = Layout()
 
     @property

@@ -15,6 +15,8 @@ NO_ID = -1
 
 ABSENT = msgspec.Raw(b"")
 
+LARGEST_NUMBER = 2**62
+
 
 class Args(msgspec.Struct, gc=False, frozen=True, eq=False):
     """What only links events to each other may be of any form: a bad value loses a link, not the event."""
@@ -29,11 +31,7 @@ class Args(msgspec.Struct, gc=False, frozen=True, eq=False):
     concrete: msgspec.Raw = msgspec.field(default=ABSENT, name="Concrete Inputs")
     sequence: Any = msgspec.field(default=NO_ID, name="Sequence number")
     forward_thread: Any = msgspec.field(default=NO_ID, name="Fwd thread id")
-    collective: Any = msgspec.field(default=None, name="Collective name")
-    in_elements: Any = msgspec.field(default=None, name="In msg nelems")
-    out_elements: Any = msgspec.field(default=None, name="Out msg nelems")
-    dtype: Any = None  # of a collective's elements
-    group_size: Any = msgspec.field(default=None, name="Group size")
+    collective: msgspec.Raw = msgspec.field(default=ABSENT, name="Collective name")  # else: `collectives`
 
 
 NO_ARGS = Args()
@@ -81,3 +79,8 @@ def decode_events(text: bytes) -> list[Event]:
         return _decode_strictly(text)
     except msgspec.ValidationError:
         return _decode_leniently(text)
+
+
+def number(value: Any) -> int:
+    """A count as it is, `NO_ID` for whatever is none or none that 64 bits hold."""
+    return value if type(value) is int and 0 <= value <= LARGEST_NUMBER else NO_ID

@@ -11,7 +11,7 @@ import numpy as np
 
 from tracekit.trace.columns import Ints
 
-_CODES = frozenset(("name", "thread", "signature", "arrow", "device"))
+_CODES = frozenset(("name", "thread", "signature", "arrow", "device", "recorded"))
 _SMALL = frozenset(("kind", "is_end"))
 _JOINED = 64
 
