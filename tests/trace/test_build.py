@@ -297,3 +297,20 @@ def test_collectives_are_known_by_group_and_sequence_whatever_stands_beside(odd:
         (5000, 7, args, ("0", "default_pg", "[0, 1]", 4)),
     ]
     assert trace.signatures[trace.ops.signature[0]].collective == args
+
+
+def test_ranges_of_gloo_are_collectives_of_their_input() -> None:
+    sized = {"Input Dims": [[4, 25]], "Input type": ["float"]}
+    chunk = [
+        event("user_annotation", 1, name="gloo:all_reduce", args=sized),
+        event("user_annotation", 2, name="gloo:barrier", args={}),
+        event("user_annotation", 3, name="gloo:send", args={"Input Dims": [[1]], "Input type": 3}),
+        event("user_annotation", 4, name="nccl:all_reduce", args=sized),
+    ]
+    trace = built(chunk)
+    assert [trace.recorded[code].args for code in trace.collectives.recorded] == [
+        ("gloo:all_reduce", 100, None, "float", None),
+        ("gloo:barrier", None, None, None, None),
+        ("gloo:send", None, None, None, None),
+    ]
+    assert trace.collectives.start.tolist() == [1000, 2000, 3000]

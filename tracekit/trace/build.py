@@ -18,7 +18,7 @@ from tracekit.messages import Message
 from tracekit.trace.arrays import correlations, floats, numbers
 from tracekit.trace.categories import Category, Phase
 from tracekit.trace.clock import Clock
-from tracekit.trace.collectives import args_of, fields_of, recorded
+from tracekit.trace.collectives import RANGES, args_of, fields_of, of_range, recorded
 from tracekit.trace.columns import (
     FRAME_PREFIX,
     CollectiveArgs,
@@ -161,8 +161,8 @@ class ColumnsBuilder:
                     own |= further[kind](chosen, own["name"])
                 parts.append(**own)
                 first += len(chosen)
-                if at := self._collectives_among(chosen, own):
-                    self._add_collectives([chosen[place] for place in at], at, own)
+                if at := self._collectives_among(kind, chosen, own):
+                    self._add_collectives(kind, [chosen[place] for place in at], at, own)
             parts.end_chunk()
         if flows:
             self._add_flows(flows, clock)
@@ -240,12 +240,14 @@ class ColumnsBuilder:
             "kind": np.array([kinds[event.cat] for event in events], np.int8),
         }
 
-    def _collectives_among(self, events: list[Event], columns: dict[str, Ints]) -> list[int]:
+    def _collectives_among(self, kind: str, events: list[Event], columns: dict[str, Ints]) -> list[int]:
         """Their places among the events of a kind."""
-        if "device" in columns:
+        if kind == "gpu_events":
             args = [event.args or NO_ARGS for event in events]
             return [place for place, one in enumerate(args) if one.collective is not ABSENT]
-        if "signature" not in columns:
+        if kind == "annotations":
+            return [place for place, event in enumerate(events) if (event.name or "").startswith(RANGES)]
+        if kind != "ops":
             return []
         signatures = self._signatures.listed()
         new = range(self._signatures_seen, len(signatures))
@@ -256,9 +258,15 @@ class ColumnsBuilder:
         own = np.isin(columns["signature"], self._collective_signatures)
         return [int(place) for place in np.flatnonzero(own)]
 
-    def _add_collectives(self, events: list[Event], at: list[int], columns: dict[str, Ints]) -> None:
-        args = [event.args or NO_ARGS for event in events]
-        found = [recorded(fields_of(one.collective, self._text)) for one in args]
+    def _add_collectives(
+        self, kind: str, events: list[Event], at: list[int], columns: dict[str, Ints]
+    ) -> None:
+        found = [
+            of_range(event.name or "", event.args or NO_ARGS)
+            if kind == "annotations"
+            else recorded(fields_of((event.args or NO_ARGS).collective, self._text))
+            for event in events
+        ]
         known = [(place, one) for place, one in zip(at, found, strict=True) if one is not None]
         places = np.array([place for place, _ in known], np.int64)
         correlation = columns["correlation"][places] if "correlation" in columns else NO_ID

@@ -6,15 +6,18 @@ name of its collective, and what else stands beside is looked up in the text aro
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from tracekit.trace.columns import CollectiveArgs, RecordedCollective
-from tracekit.trace.events import DECODE_ERRORS, NO_ID, number
+from tracekit.trace.events import DECODE_ERRORS, NO_ID, Args, number
 
 _MOST_BRACES = 8  # in texts beside
+RANGES = ("gloo:", "mpi:", "ucc:")
+"""How ranges begin that are a collective on the CPU; of NCCL they are only the call that launches one."""
 
 
 class Fields(msgspec.Struct, gc=False, frozen=True, eq=False):
@@ -82,6 +85,18 @@ def recorded(fields: Fields) -> RecordedCollective | None:
         group_ranks=_text(ranks) if isinstance(ranks, str) else _listed(ranks),
         sequence=_count(fields.sequence),
     )
+
+
+def of_range(name: str, args: Args) -> RecordedCollective:
+    """The collective that is a range of this name, by the shapes and types of its input beside."""
+    try:
+        dims, types = msgspec.json.decode(args.shapes), msgspec.json.decode(args.dtypes)
+        sizes = [prod(one) for one in dims if isinstance(one, list)]
+        known = _count(sum(sizes)) if sizes and isinstance(types[0], str) else None
+        dtype = types[0] if known is not None else None
+    except (*DECODE_ERRORS, TypeError, LookupError):
+        known = dtype = None
+    return RecordedCollective(CollectiveArgs(name, known, None, dtype, None), None, None, None, None)
 
 
 def _listed(ranks: Any) -> str | None:

@@ -99,9 +99,9 @@ class RecordedCollective(NamedTuple):
 
 @dataclass(frozen=True)
 class Collectives(Intervals):
-    """The ops and GPU events that are a collective by what the trace says of them, once more.
+    """The ops, GPU events and ranges on the CPU that are a collective by what the trace says, once more.
 
-    `correlation` is `NO_ID` for an op.
+    `correlation` is that of a GPU event, else `NO_ID`.
     """
 
     recorded: Ints  # index into Trace.recorded

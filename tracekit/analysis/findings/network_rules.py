@@ -13,7 +13,7 @@ from tracekit.analysis.schema import Finding
 from tracekit.messages import N_
 
 # Kernels of NCCL and RCCL, and of the all-reduces that inference engines have of their own.
-_COLLECTIVE = re.compile(
+COLLECTIVE_KERNEL = re.compile(
     r"nccl|rccl|cross_device_reduce|all_?reduce|all_?gather|reduce_?scatter", re.IGNORECASE
 )
 LEAST_SHARE = 0.05
@@ -25,7 +25,7 @@ def network_time(evidence: Evidence) -> Iterator[Finding]:
     A kernel of a collective also waits for the other ranks: what it takes is not all the network's.
     """
     events = evidence.trace.gpu_events
-    own = gpu_events_named(_COLLECTIVE, evidence.trace)
+    own = gpu_events_named(COLLECTIVE_KERNEL, evidence.trace)
     time, whole = int(evidence.gpu_duration[own].sum()), int(evidence.gpu_duration.sum())
     if not whole or time < LEAST_SHARE * whole:
         return

@@ -38,7 +38,7 @@ _KINDS = (
 )
 
 # Scalar types as the collective's metadata spells them: how Kineto spells them elsewhere, bytes.
-_DTYPES = {
+DTYPES = {
     "Double": ("double", 8),
     "Float": ("float", 4),
     "Half": ("c10::Half", 2),
@@ -94,7 +94,7 @@ def _cost(kind: str, size_in: int | None, size_out: int | None, n: int | None, d
 
 def _of_metadata(collective: Collective) -> Cost:
     kind = collective_kind(collective.name)
-    dtype, element = _DTYPES.get(collective.dtype or "", (None, None))
+    dtype, element = DTYPES.get(collective.dtype or "", (None, None))
     size_in, size_out = (
         None if count is None or element is None else count * element
         for count in (collective.in_elements, collective.out_elements)
