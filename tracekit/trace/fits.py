@@ -33,6 +33,10 @@ CHECK_EVERY_BYTES = 4 << 20  # of columns; with fewer there is nothing to ask
 _UNLIMITED_BYTES = 1 << 60  # version 1 of control groups writes no limit as a large one
 
 
+class DoesNotFit(UserError):
+    """The file may be read where more memory is free."""
+
+
 class Kept(Protocol):
     """What there is so far of a trace."""
 
@@ -82,7 +86,7 @@ class Budget:
         needed = self._program + analysis_bytes(kept, times)
         free = resident + available_bytes(sum(map(unshared_bytes, helper_ids)))
         if needed > free:
-            raise UserError(self._refusal(_gigabytes(needed), _gigabytes(free), read_bytes))
+            raise DoesNotFit(self._refusal(_gigabytes(needed), _gigabytes(free), read_bytes))
 
     def _refusal(self, needed: float, free: float, read_bytes: int | None) -> Message:
         if read_bytes is None:
@@ -108,7 +112,7 @@ class Budget:
         try:
             yield
         except MemoryError:
-            raise UserError(
+            raise DoesNotFit(
                 N_(
                     "{path}: does not fit into memory; capture fewer steps, "
                     "or analyze it on a machine with more memory",

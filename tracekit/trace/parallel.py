@@ -36,11 +36,15 @@ def worthwhile_processes(path: Path, size_bytes: int) -> int:
         is_plain = file.read(1) in _PLAIN
     if is_plain and size_bytes < WORTH_BYTES:
         return 1
+    return min(usable_cores(), MOST_PROCESSES)
+
+
+def usable_cores() -> int:
+    """How many this process may use."""
     try:
-        cores = len(os.sched_getaffinity(0))
+        return len(os.sched_getaffinity(0))
     except AttributeError:  # of Linux alone
-        cores = os.cpu_count() or 1
-    return min(cores, MOST_PROCESSES)
+        return os.cpu_count() or 1
 
 
 class Share:

@@ -93,8 +93,6 @@ def test_missing_ranks_are_those_of_the_world() -> None:
     assert world_size(told) == 8
     missing = missing_ranks([0, 2, 5], 8)
     assert missing == [1, 3, 4, 6, 7]
-    assert str(missing_note(missing, 8)) == (
-        "5 of the 8 ranks of the job have no trace here: 1, 3-4, 6-7"
-    )
+    assert str(missing_note(missing, 8)) == ("5 of the 8 ranks of the job have no trace here: 1, 3-4, 6-7")
     assert world_size([Told(0), None]) is None
     assert missing_ranks([0, 2], None) == []

@@ -20,10 +20,10 @@ from tracekit.messages import N_, UserError
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("job/rank10.json", "job/rank2.json.gz", "job/notes.txt", "job/.hidden.json", "job/a/r0.json"):
-        path = tmp_path / name
+    for name in ("rank10.json", "rank2.json.gz", "notes.txt", ".hidden.json", "a/r0.json"):
+        path = tmp_path / "job" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(name.encode())
+        path.write_bytes(f"job/{name}".encode())
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -78,7 +78,8 @@ def _small(numbers: list[int]) -> list[int] | None:
 
 def world_size(told: Sequence[Told | None]) -> int | None:
     """How many ranks the job has, where a trace says it."""
-    return max((one.world_size for one in told if one is not None and one.world_size is not None), default=None)
+    sizes = [one.world_size for one in told if one is not None and one.world_size is not None]
+    return max(sizes, default=None)
 
 
 def missing_ranks(ranks: Sequence[int | None], size: int | None) -> list[int]:

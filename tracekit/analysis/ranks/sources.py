@@ -28,7 +28,14 @@ _LOCAL_MAGIC = re.compile(r"[*?\[]")
 _PIECE_BYTES = 1 << 20
 
 # What fsspec needs for a protocol, where that is not named as the module that is missing.
-_PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp"}
+_PACKAGES = {
+    "s3": "s3fs",
+    "s3a": "s3fs",
+    "gs": "gcsfs",
+    "gcs": "gcsfs",
+    "http": "aiohttp",
+    "https": "aiohttp",
+}
 
 # What stores say of the contents of a file: their checksum, or else when they were written.
 _IDENTITIES = (
@@ -125,7 +132,7 @@ def _listed(infos: Any) -> list[Mapping[str, Any]]:
 
 
 def _is_file(info: Mapping[str, Any]) -> bool:
-    return info["type"] != "directory"
+    return str(info["type"]) != "directory"
 
 
 def _is_trace(path: str) -> bool:
@@ -183,10 +190,11 @@ def _file_system(url: str, shown: str) -> tuple[Any, str]:
     return filesystem, str(path)
 
 
-def _is_local(filesystem: Any) -> bool:
+def _is_local(filesystem: object) -> bool:
     from fsspec.implementations.local import LocalFileSystem
 
-    return isinstance(filesystem, LocalFileSystem)
+    is_local: bool = isinstance(filesystem, LocalFileSystem)
+    return is_local
 
 
 @contextmanager
