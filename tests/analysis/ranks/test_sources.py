@@ -127,7 +127,7 @@ def test_errors_speak_of_the_source_and_not_of_the_copy(tmp_path: Path) -> None:
     (source,) = find_sources(["memory://job/rank1.json"])
     with pytest.raises(UserError) as caught, local_file(source, tmp_path) as path:
         raise UserError(N_("{path}: is empty; capture the trace again", path=path))
-    assert str(caught.value.message) == "memory://job/rank1.json: is empty; capture the trace again"
+    assert str(caught.value) == "memory://job/rank1.json: is empty; capture the trace again"
 
 
 def test_a_file_that_changed_its_size_is_refused(memory: fsspec.AbstractFileSystem, tmp_path: Path) -> None:

@@ -263,8 +263,7 @@ def _named(path: Path, name: str) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        error.message = renamed(error.message, path, name)
-        raise
+        raise type(error)(renamed(error.message, path, name)) from None
 
 
 def renamed(message: Message, path: Path, name: str) -> Message:

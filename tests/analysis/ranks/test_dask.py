@@ -1,0 +1,75 @@
+"""A real cluster on loopback: a scheduler and two workers, one of which is killed half-way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.analysis.ranks.clusters import Cluster, cluster
+from tests.analysis.ranks.works import named
+from tracekit.analysis.ranks import execute
+from tracekit.analysis.ranks.execute import run
+from tracekit.analysis.ranks.sources import Source
+from tracekit.messages import UserError
+
+distributed = pytest.importorskip("distributed")
+
+
+@pytest.fixture
+def two_workers(tmp_path: Path) -> Iterator[Cluster]:
+    with cluster(tmp_path, 2) as running:
+        yield running
+
+
+def test_a_worker_killed_half_way_loses_no_rank(two_workers: Cluster, tmp_path: Path) -> None:
+    (notes := tmp_path / "notes").mkdir()
+    names = [f"rank{number}" for number in range(40)] + ["damaged"]
+    victim = two_workers.workers[0]
+    done = {}
+    for outcome in run([Source(name, str(notes)) for name in names], named, scheduler=two_workers.address):
+        assert outcome.source.name not in done
+        done[outcome.source.name] = outcome.result or str(outcome.reason)
+        if str(victim.pid) in {line for path in notes.iterdir() for line in path.read_text().split()}:
+            victim.kill()
+    assert victim.poll() == -signal.SIGKILL
+    assert done == {
+        **{name: name.upper().encode() for name in names[:-1]},
+        "damaged": f"{notes / 'damaged'}: is empty",
+    }
+    pids = {int(line) for path in notes.iterdir() for line in path.read_text().split()}
+    assert pids == {process.pid for process in two_workers.workers}
+    assert os.getpid() not in pids
+
+
+def test_who_kills_every_worker_is_named_and_then_nobody_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execute, "WATCH_SECONDS", 0.2)
+    monkeypatch.setattr(execute, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
+    (notes := tmp_path / "notes").mkdir()
+    with cluster(tmp_path, 2) as running:
+        for name, reason in (("deadly", execute.DIED), ("a", execute.NO_WORKER)):
+            (outcome,) = run([Source(name, str(notes))], named, scheduler=running.address)
+            assert (outcome.result, outcome.reason) == (None, reason)
+        assert all(worker.wait(10) == 9 for worker in running.workers)
+
+
+def test_no_scheduler_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execute, "CONNECT_SECONDS", 0.5)
+    with pytest.raises(UserError) as caught:
+        list(run([Source("a", "/")], named, scheduler="tcp://127.0.0.1:1"))
+    assert str(caught.value).startswith("tcp://127.0.0.1:1: no Dask scheduler answers there (")
+    assert "\n" not in str(caught.value)
+
+
+def test_without_distributed_the_pip_command_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UserError) as caught:
+        list(run([Source("a", "/")], named, scheduler="tcp://127.0.0.1:1"))
+    assert str(caught.value) == "a scheduler needs distributed: pip install 'tracekit[dask]'"
