@@ -33,7 +33,7 @@ CHECK_EVERY_BYTES = 4 << 20  # of columns; with fewer there is nothing to ask
 _UNLIMITED_BYTES = 1 << 60  # version 1 of control groups writes no limit as a large one
 
 
-class DoesNotFit(UserError):
+class DoesNotFitError(UserError):
     """The file may be read where more memory is free."""
 
 
@@ -86,7 +86,7 @@ class Budget:
         needed = self._program + analysis_bytes(kept, times)
         free = resident + available_bytes(sum(map(unshared_bytes, helper_ids)))
         if needed > free:
-            raise DoesNotFit(self._refusal(_gigabytes(needed), _gigabytes(free), read_bytes))
+            raise DoesNotFitError(self._refusal(_gigabytes(needed), _gigabytes(free), read_bytes))
 
     def _refusal(self, needed: float, free: float, read_bytes: int | None) -> Message:
         if read_bytes is None:
@@ -112,7 +112,7 @@ class Budget:
         try:
             yield
         except MemoryError:
-            raise DoesNotFit(
+            raise DoesNotFitError(
                 N_(
                     "{path}: does not fit into memory; capture fewer steps, "
                     "or analyze it on a machine with more memory",

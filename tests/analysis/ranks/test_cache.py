@@ -9,7 +9,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from tracekit.analysis.ranks.cache import Cache, cache_directory, cached
+from tracekit.analysis.ranks.cache import Cache, cache_directory, cached, known
 from tracekit.analysis.ranks.sources import Source
 from tracekit.messages import N_, UserError
 
@@ -139,3 +139,13 @@ def test_the_directory_is_the_user_s_unless_they_name_one(monkeypatch: pytest.Mo
     monkeypatch.setenv("XDG_CACHE_HOME", "/home/me/.cache")
     monkeypatch.setenv("HOME", "/home/me")
     assert cache_directory().parts[-2:] == ("tracekit", "ranks")
+
+
+def test_what_is_known_is_told_without_fetching(trace: Source, cache: Cache) -> None:
+    remote = Source("rank0.json", "memory:///nowhere/rank0.json", 5, identity="ETag=1")
+    assert (known(trace, "1", cache), known(remote, "1", cache)) == (None, None)
+    cached(trace, None, "1", Counted(), cache)
+    assert known(trace, "1", cache) == b"TRACE"
+    assert known(trace, "2", cache) is None
+    assert known(Source("x", "/no/such/file"), "1", cache) is None
+    assert known(Source("x", "memory:///nowhere/rank1.json"), "1", cache) is None

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import os
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
 import pytest
 
+from tests.analysis.ranks.jobs import server
 from tracekit.analysis.ranks.sources import Source, find_sources, local_file
 from tracekit.messages import N_, UserError
 
@@ -160,24 +158,16 @@ def test_secrets_of_a_url_are_in_no_name() -> None:
 
 
 def test_a_server_is_asked_for_files(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_arguments: object) -> None:
-            pass
-
-    scratch = tmp_path_factory.mktemp("scratch")
-    handler = functools.partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        base = f"http://127.0.0.1:{server.server_address[1]}/job"
+    with server(folder) as address:
+        base = f"{address}/job"
         (source,) = find_sources([f"{base}/rank10.json?part=1"])
         assert (source.name, source.size_bytes) == (f"{base}/rank10.json", 15)
         assert source.identity is not None  # of Last-Modified
-        with local_file(source, scratch) as path:
+        with local_file(source, tmp_path_factory.mktemp("scratch")) as path:
             assert path.read_bytes() == b"job/rank10.json"
         assert names(f"{base}/*.json") == [f"{base}/rank10.json"]
         with pytest.raises(UserError, match=r"rank11\.json: no such file"):
             find_sources([f"{base}/rank11.json"])
-        server.shutdown()
 
 
 def test_a_worker_without_a_directory_of_its_own_uses_that_of_the_system(

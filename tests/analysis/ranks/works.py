@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tracekit.analysis.ranks.sources import Source
 from tracekit.messages import N_, UserError
-from tracekit.trace.fits import DoesNotFit
+from tracekit.trace.fits import DoesNotFitError
 
 
 class TwistedError(Exception):
@@ -27,7 +27,7 @@ def named(source: Source, scratch: Path | None = None) -> bytes:
     if source.name.startswith("damaged"):
         raise UserError(N_("{path}: is empty", path=note))
     if source.name.startswith("large") and tries < 2:
-        raise DoesNotFit(N_("{path}: needs more memory", path=source.name))
+        raise DoesNotFitError(N_("{path}: needs more memory", path=source.name))
     if source.name.startswith("bug"):
         raise TwistedError("so", "twisted")
     if source.name.startswith("deadly") or (source.name.startswith("unlucky") and tries < 2):

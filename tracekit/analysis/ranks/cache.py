@@ -94,6 +94,14 @@ class Cache:
             too_much -= size
 
 
+def known(source: Source, version: str, cache: Cache) -> bytes | None:
+    """What was made of `source` before, if that can be told without fetching it."""
+    key = _key_of(source, version)
+    if key is None and source.is_local and os.path.isfile(source.url):
+        key = _key(version, _contents(Path(source.url)))
+    return None if key is None else cache.get(key)
+
+
 def cached(
     source: Source, scratch: Path | None, version: str, work: Callable[[Path], bytes], cache: Cache | None
 ) -> bytes:
@@ -102,11 +110,10 @@ def cached(
     `version` changes with what `work` does. A remote file is not even fetched where its store says that it is
     the one that is known. Raises what `work` does, and `UserError` where the file cannot be read.
     """
-    known = None if source.identity is None else _key(version, source.identity.encode())
-    if cache is not None and known is not None and (result := cache.get(known)) is not None:
+    key = _key_of(source, version)
+    if cache is not None and key is not None and (result := cache.get(key)) is not None:
         return result
     with local_file(source, scratch) as path:
-        key = known
         if cache is not None and key is None and path.is_file():
             key = _key(version, _contents(path))
             if (result := cache.get(key)) is not None:
@@ -115,6 +122,11 @@ def cached(
         if cache is not None and key is not None:
             cache.put(key, result)
         return result
+
+
+def _key_of(source: Source, version: str) -> str | None:
+    """Of what a store says of the contents; None where only they themselves tell."""
+    return None if source.identity is None else _key(version, source.identity.encode())
 
 
 def _contents(path: Path) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from tracekit.analysis.ranks.pool import process_pool, scratch_directory
 from tracekit.analysis.ranks.sources import Source
 from tracekit.messages import N_, Message, UserError
-from tracekit.trace.fits import DoesNotFit, available_bytes
+from tracekit.trace.fits import DoesNotFitError, available_bytes
 from tracekit.trace.parallel import usable_cores
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def run(
     executor: Executor | None = None,
     scheduler: str | None = None,
     workers: int | None = None,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """What `work` makes of every source, as it comes; close the iterator to end everything early.
 
     On the given `executor`, on the Dask cluster of `scheduler` ("tcp://host:8786"), else on processes of this
@@ -121,18 +121,20 @@ def attempt(work: Work, source: Source, scratch: Path | None = None) -> bytes | 
     try:
         return work(source, scratch)
     except UserError as error:
-        return Failure(_portable(error.message), isinstance(error, DoesNotFit))
+        return Failure(_portable(error.message), isinstance(error, DoesNotFitError))
     except MemoryError:
         reason = N_("{path}: does not fit into the memory of the worker", path=source.name)
         return Failure(reason, may_fit_alone=True)
     except Exception as error:
         if os.environ.get("TRACEKIT_DEBUG"):
             raise
-        return Failure(_internal(error))
-
-
-def _internal(error: BaseException) -> Message:
-    return N_("internal error, please report it ({kind}: {text})", kind=type(error).__name__, text=str(error))
+        return Failure(
+            N_(
+                "internal error, please report it ({kind}: {text})",
+                kind=type(error).__name__,
+                text=" ".join(str(error).split()),
+            )
+        )
 
 
 def _portable(message: Message) -> Message:
@@ -222,19 +224,24 @@ def _answer(future: Future[bytes | Failure]) -> _Answer:
         return None
     if isinstance(error, CancelledError) or "Cancelled" in type(error).__name__:
         return Failure(NO_SCHEDULER)
-    if isinstance(error, ModuleNotFoundError):
-        module = error.name or str(error)
-        return Failure(N_("the worker lacks {module}: pip install it there too", module=module))
-    return Failure(_internal(error))
+    return Failure(
+        N_(
+            "its worker failed ({kind}: {text}); is the same tracekit on all workers and the scheduler?",
+            kind=type(error).__name__,
+            text=" ".join(str(error).split()),
+        )
+    )
 
 
 @contextmanager
 def _cluster(address: str) -> Iterator[Client]:
     try:
         from distributed import Client
+        from distributed.comm.addressing import parse_address, parse_host_port
     except ImportError:
         raise UserError(N_("a scheduler needs distributed: pip install 'tracekit[dask]'")) from None
     try:
+        parse_host_port(parse_address(address)[1])  # a client that fails for it would still be tidied up
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False, name="tracekit")
     except (OSError, ValueError, ImportError) as error:
         reason = " ".join(str(error).split())

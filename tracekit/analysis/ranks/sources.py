@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ TRACE_ENDINGS = (".json", *(f".json{suffix}" for suffix in SUFFIXES))
 _MAGIC = re.compile(r"[*\[]")  # not "?", with which the query of a URL begins
 _LOCAL_MAGIC = re.compile(r"[*?\[]")
 _PIECE_BYTES = 1 << 20
+_REQUESTS = 16  # at a time
 
 # What fsspec needs for a protocol, where that is not named as the module that is missing.
 _PACKAGES = {
@@ -117,6 +119,7 @@ def _matches(pattern: str) -> list[Source]:
         else:
             url = path if is_local else pattern
             return [_source(url, info, shown)]
+        infos = _looked_at(filesystem, infos)
     if not infos:
         raise UserError(N_("{path}: no trace is found there", path=shown))
     found = []
@@ -129,6 +132,15 @@ def _matches(pattern: str) -> list[Source]:
 
 def _listed(infos: Any) -> list[Mapping[str, Any]]:
     return list(infos.values()) if isinstance(infos, dict) else list(infos)
+
+
+def _looked_at(filesystem: Any, infos: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """With what listings of web servers do not tell: asked of many files at a time, one by one."""
+    if all(info.get("size") is not None for info in infos):
+        return infos
+    with ThreadPoolExecutor(_REQUESTS) as threads:
+        more = threads.map(filesystem.info, [info["name"] for info in infos])
+        return [{**one, "name": info["name"]} for one, info in zip(more, infos, strict=True)]
 
 
 def _is_file(info: Mapping[str, Any]) -> bool:
