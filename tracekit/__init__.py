@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from tracekit import costs
     from tracekit.api import Report, analyze, annotate, gate
     from tracekit.api_compare import Comparison, compare
+    from tracekit.api_ranks import Job, ranks
     from tracekit.messages import UserError
 
 __all__ = [
     "Comparison",
+    "Job",
     "Report",
     "UserError",
     "__version__",
@@ -27,6 +29,7 @@ __all__ = [
     "compare",
     "costs",
     "gate",
+    "ranks",
 ]
 
 __version__ = "0.1.0"
@@ -38,6 +41,8 @@ _HOMES = {
     "gate": "tracekit.api",
     "Comparison": "tracekit.api_compare",
     "compare": "tracekit.api_compare",
+    "Job": "tracekit.api_ranks",
+    "ranks": "tracekit.api_ranks",
     "UserError": "tracekit.messages",
 }
 

@@ -135,6 +135,13 @@ def columns_of(
     return [_column(one, [getattr(row, one.name) for row in rows], text) for one in fields_of(row_type)]
 
 
+def column_of(
+    name: str, kind: type, optional: bool, values: list[Any], text: Callable[[Message], str] = str
+) -> Column:
+    """A column of bools, integers, floats, texts or messages, which become texts."""
+    return _column(Field(name, kind, optional), values, text)
+
+
 def _column(field: Field, values: list[Any], text: Callable[[Message], str] = str) -> Column:
     kind = field.kind
     if kind is Message:
