@@ -17,6 +17,7 @@ from tracekit import __version__
 from tracekit.cli_common import print_after, size_of, stem
 from tracekit.cli_compare import make_command as make_compare_command
 from tracekit.cli_gate import make_command as make_gate_command
+from tracekit.cli_ranks import make_command as make_ranks_command
 from tracekit.interruption import ignore_interruptions, interruptible
 from tracekit.messages import N_, Message, UserError
 from tracekit.progress import Work, shown_work
@@ -296,3 +297,4 @@ def _fail(message: str) -> int:
 
 commands.add_command(make_compare_command(_language_option, _work))
 commands.add_command(make_gate_command(_language_option, _work))
+commands.add_command(make_ranks_command(_language_option, _work))

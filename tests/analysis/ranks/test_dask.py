@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+import tracekit
 from tests.analysis.ranks.clusters import Cluster, cluster
+from tests.analysis.ranks.jobs import make_job
 from tests.analysis.ranks.works import named
 from tracekit.analysis.ranks import execute
 from tracekit.analysis.ranks.execute import run
 from tracekit.analysis.ranks.sources import Source
 from tracekit.messages import UserError
+from tracekit.report.json import render_json
 
 distributed = pytest.importorskip("distributed")
 
@@ -73,3 +76,21 @@ def test_without_distributed_the_pip_command_is_said(monkeypatch: pytest.MonkeyP
     with pytest.raises(UserError) as caught:
         list(run([Source("a", "/")], named, scheduler="tcp://127.0.0.1:1"))
     assert str(caught.value) == "a scheduler needs distributed: pip install 'tracekit[dask]'"
+
+
+def test_256_ranks_are_the_same_job_with_a_worker_killed_half_way(
+    two_workers: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACEKIT_CACHE", str(tmp_path / "cache"))
+    folder = make_job(tmp_path / "job", 256, share=0.005)
+
+    def kill_one(done: int, _count: int) -> None:
+        if done == 100:
+            two_workers.workers[0].kill()
+
+    on_cluster = tracekit.ranks(folder, scheduler=two_workers.address, cache=False, progress=kill_one)
+    assert two_workers.workers[0].wait(10) == -signal.SIGKILL
+    assert [row.rank for row in on_cluster.data.ranks] == list(range(256))
+    assert on_cluster.data.lost == ()
+    on_processes = tracekit.ranks(folder, workers=2, cache=False)
+    assert render_json(on_cluster.data) == render_json(on_processes.data)
