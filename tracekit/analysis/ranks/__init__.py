@@ -8,7 +8,8 @@ job = combine([decode(text), …])             # where all summaries come togeth
 from __future__ import annotations
 
 from tracekit.analysis.ranks.columns import RankSummary, decode, encode
+from tracekit.analysis.ranks.job import combine
 from tracekit.analysis.ranks.schema import JOB_SCHEMA, Job, LostRank
 from tracekit.analysis.ranks.summary import summarise
 
-__all__ = ["JOB_SCHEMA", "Job", "LostRank", "RankSummary", "decode", "encode", "summarise"]
+__all__ = ["JOB_SCHEMA", "Job", "LostRank", "RankSummary", "combine", "decode", "encode", "summarise"]
