@@ -86,6 +86,7 @@ def make_command(
 
 
 def _tell(job: Job, directory: Path, lang: str) -> None:
+    from tracekit.analysis.ranks.numbers import missing_note
     from tracekit.report.escape import clean
     from tracekit.report.i18n import Locale
 
@@ -96,7 +97,8 @@ def _tell(job: Job, directory: Path, lang: str) -> None:
         if not says_path:
             text = N_("left out: {path}: {reason}", path=lost.path, reason=lost.reason)
         click.echo(f"tracekit: {clean(' '.join(locale.message(text).split()))}", err=True)
-    for note in job.notes:
+    if job.missing_ranks and job.world_size:
+        note = missing_note(job.missing_ranks, job.world_size)
         click.echo(f"tracekit: {clean(locale.message(note))}", err=True)
     read = locale.ngettext("{n} rank", "{n} ranks", len(job.ranks))
     left_out = [locale.message(N_("{count} left out", count=len(job.lost)))] if job.lost else []

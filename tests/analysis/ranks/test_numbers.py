@@ -7,10 +7,8 @@ import pytest
 from tracekit.analysis.ranks.numbers import (
     Told,
     missing_note,
-    missing_ranks,
     numbers_in,
     rank_numbers,
-    world_size,
 )
 from tracekit.messages import UserError
 
@@ -88,11 +86,13 @@ def test_traces_of_several_jobs_are_refused() -> None:
     )
 
 
-def test_missing_ranks_are_those_of_the_world() -> None:
-    told = [Told(0, 8), None, Told(5)]
-    assert world_size(told) == 8
-    missing = missing_ranks([0, 2, 5], 8)
-    assert missing == [1, 3, 4, 6, 7]
-    assert str(missing_note(missing, 8)) == ("5 of the 8 ranks of the job have no trace here: 1, 3-4, 6-7")
-    assert world_size([Told(0), None]) is None
-    assert missing_ranks([0, 2], None) == []
+def test_missing_ranks_are_told_in_spans() -> None:
+    assert str(missing_note([1, 3, 4, 6, 7], 8)) == (
+        "5 of the 8 ranks of the job have no trace here: 1, 3-4, 6-7"
+    )
+
+
+def test_numbers_that_cannot_be_are_unknown() -> None:
+    assert Told.of(3, 8) == (3, 8)
+    assert Told.of(-1, 0) == (None, None)
+    assert Told.of(1 << 40, 1 << 40) == (None, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,13 +13,16 @@ import msgspec
 
 from tracekit import __version__
 from tracekit.analysis.ranks.cache import Cache, cache_directory, cached, known
+from tracekit.analysis.ranks.columns import VERSION, RankSummary, decode, encode
 from tracekit.analysis.ranks.execute import Outcome, run
 from tracekit.analysis.ranks.job import combine
-from tracekit.analysis.ranks.numbers import Told, missing_note, missing_ranks, rank_numbers, world_size
+from tracekit.analysis.ranks.numbers import Told, missing_note, rank_numbers
 from tracekit.analysis.ranks.schema import Job, LostRank
 from tracekit.analysis.ranks.sources import Source
-from tracekit.analysis.ranks.summary import SUMMARY_VERSION, RankSummary, decode, encode, summarise
+from tracekit.analysis.ranks.summary import summary_of
+from tracekit.attribution import attribute
 from tracekit.messages import N_, UserError
+from tracekit.trace import read
 from tracekit.trace.parallel import usable_cores
 
 
@@ -71,7 +75,7 @@ def _known(sources: Sequence[Source]) -> Iterator[Outcome]:
 
 
 def _version() -> str:
-    return f"{__version__} {SUMMARY_VERSION}"
+    return f"{__version__} {VERSION}"
 
 
 def summarised(source: Source, scratch: Path | None = None, *, use_cache: bool = True) -> bytes:
@@ -81,15 +85,16 @@ def summarised(source: Source, scratch: Path | None = None, *, use_cache: bool =
 
 
 def _reduced(path: Path) -> bytes:
-    return encode(summarise(path))
+    trace = read(path, processes=1)  # there are other ranks for the other cores
+    return encode(summary_of(trace, attribute(trace)))
 
 
 def _combined(outcomes: Sequence[Outcome]) -> Job:
     """The job of these traces; raises `UserError` where there are no summaries, or of no clear rank."""
-    read = [None if one.result is None else _decoded(one.result) for one in outcomes]
+    done = [None if one.result is None else _decoded(one.result) for one in outcomes]
     names = [one.source.name for one in outcomes]
     reasons = [one.reason or OTHER_VERSION for one in outcomes]
-    if not any(read):
+    if all(one is None for one in done):
         raise UserError(
             N_(
                 "none of the {count} traces can be read; of the first: {reason}",
@@ -97,19 +102,20 @@ def _combined(outcomes: Sequence[Outcome]) -> Job:
                 reason=reasons[0],
             )
         )
-    told = [None if one is None else Told(one.rank, one.world_size) for one in read]
+    told = [None if one is None else Told.of(one.rank, one.world_size) for one in done]
     ranks = rank_numbers(names, told)
     summaries, lost = [], []
-    for summary, name, rank, reason in zip(read, names, ranks, reasons, strict=True):
+    for summary, name, rank, reason in zip(done, names, ranks, reasons, strict=True):
         if summary is None or rank is None:
             lost.append(LostRank(path=name, rank=rank, reason=reason))
         else:
-            summaries.append(msgspec.structs.replace(summary, rank=rank, path=name))
-    size = world_size(told)
-    missing = missing_ranks(ranks, size)
+            world = Told.of(rank, summary.world_size).world_size
+            summaries.append(replace(summary, rank=rank, path=name, world_size=world))
     job = combine(summaries, lost)
-    notes = (*job.notes, missing_note(missing, size)) if missing and size else job.notes
-    return msgspec.structs.replace(job, world_size=size, missing_ranks=tuple(missing), notes=notes)
+    if not job.missing_ranks or job.world_size is None:
+        return job
+    note = missing_note(job.missing_ranks, job.world_size)
+    return msgspec.structs.replace(job, notes=(*job.notes, note))
 
 
 OTHER_VERSION = N_("its worker has another version of tracekit; install the same everywhere")
@@ -118,5 +124,5 @@ OTHER_VERSION = N_("its worker has another version of tracekit; install the same
 def _decoded(result: bytes) -> RankSummary | None:
     try:
         return decode(result)
-    except (msgspec.MsgspecError, ValueError):
+    except ValueError:
         return None

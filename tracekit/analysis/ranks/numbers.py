@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tracekit.messages import N_, Message, UserError
 
 MOST_RANKS = 1 << 20
-"""A larger number in the name of a file is a date or a time."""
+"""A larger number is none of a rank; in the name of a file it is a date or a time."""
 
 # The last one in a path is believed, so that of a file before that of its directory. `local_rank` counts
 # within a machine.
@@ -24,10 +24,19 @@ _NUMBER = re.compile(r"([0-9]+)")
 
 
 class Told(NamedTuple):
-    """What a trace says of itself: its `distributedInfo`, None for what is not there; both unread if lost."""
+    """What a trace says of itself, in `distributedInfo`; None for what is not there."""
 
     rank: int | None = None
     world_size: int | None = None
+
+    @classmethod
+    def of(cls, rank: int | None, world_size: int | None) -> Told:
+        """Without numbers that cannot be."""
+        return cls(_possible(rank, 0), _possible(world_size, 1))
+
+
+def _possible(number: int | None, least: int) -> int | None:
+    return number if number is not None and least <= number <= MOST_RANKS else None
 
 
 def rank_numbers(names: Sequence[str], told: Sequence[Told | None]) -> list[int | None]:
@@ -74,18 +83,6 @@ def numbers_in(names: Sequence[str]) -> list[int] | None:
 
 def _small(numbers: list[int]) -> list[int] | None:
     return numbers if max(numbers) < MOST_RANKS else None
-
-
-def world_size(told: Sequence[Told | None]) -> int | None:
-    """How many ranks the job has, where a trace says it."""
-    sizes = [one.world_size for one in told if one is not None and one.world_size is not None]
-    return max(sizes, default=None)
-
-
-def missing_ranks(ranks: Sequence[int | None], size: int | None) -> list[int]:
-    """Those of a job of so many ranks that have no file; none where nobody says how many it has."""
-    present = set(ranks)
-    return [rank for rank in range(min(size or 0, MOST_RANKS)) if rank not in present]
 
 
 def missing_note(missing: Sequence[int], size: int) -> Message:
