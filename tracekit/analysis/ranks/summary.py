@@ -22,7 +22,7 @@ from tracekit.analysis.ranks.rank_collectives import (
 )
 from tracekit.analysis.ranks.spans import Partition, Spans, in_common, union
 from tracekit.analysis.ranks.step_windows import StepWindows, extent, step_windows
-from tracekit.analysis.ranks.work_between import Pieces, Work, work_between
+from tracekit.analysis.ranks.work_between import Pieces, work_between
 from tracekit.analysis.timeline import device_numbers, module_of_gpu_events
 from tracekit.attribution import NOBODY, Attribution, Mask, attribute, numbered, pair_keys, sum_by
 from tracekit.messages import N_, Message
@@ -255,8 +255,8 @@ def _warnings(trace: Trace, activity: _Activity, left_out: int) -> list[Message]
     if activity.left_out_devices:
         warnings.append(
             N_(
-                "the trace holds {devices} devices with collectives, as merged traces of several ranks do: it "
-                "counts as one rank, and the collectives of one device are compared with other ranks",
+                "the trace holds {devices} devices with collectives, as merged traces of several ranks do: "
+                "it counts as one rank, and the collectives of one device are compared with other ranks",
                 devices=activity.left_out_devices + 1,
             )
         )
