@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tracekit import costs
+    from tracekit import costs, hta
     from tracekit.api import Report, analyze, annotate, gate
     from tracekit.api_compare import Comparison, compare
     from tracekit.api_ranks import Job, ranks
@@ -29,6 +29,7 @@ __all__ = [
     "compare",
     "costs",
     "gate",
+    "hta",
     "ranks",
 ]
 
@@ -50,7 +51,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
-    if name in ("capture", "costs"):  # capture needs torch as soon as anything of it is used
+    if name in ("capture", "costs", "hta"):  # capture needs torch as soon as anything of it is used
         return import_module(f"tracekit.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'tracekit' has no attribute {name!r}")

@@ -139,6 +139,16 @@ class Report:
         return _frame(self.data, "findings")
 
     @cached_property
+    def hta_ranks(self) -> pd.DataFrame:
+        """HTA's temporal breakdown and overlap, a row per rank; empty where it was not asked for."""
+        return _frame(self.data, "hta_ranks")
+
+    @cached_property
+    def hta_idle(self) -> pd.DataFrame:
+        """HTA's idle time, a row per rank, stream and cause; empty where it was not asked for."""
+        return _frame(self.data, "hta_idle")
+
+    @cached_property
     def timeline(self) -> pd.DataFrame:
         """One row per event on the GPU in one pass; `start_us` counts from the start of that pass.
 
@@ -176,14 +186,18 @@ def analyze(
     costs_file: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
     processes: int | None = None,
+    hta: bool | None = False,
 ) -> Report:
     """The `Report` of a trace file (`.json`, plain or compressed) of the PyTorch profiler.
 
     `gpu` names the device where the trace does not; `peak_tflops` (dense TFLOP/s) and `bandwidth_gbs` (GB/s)
     override the device table; `costs_file` is a Python file that registers formulas for operators of yours
     with `tracekit.costs.register`; `progress` is told the number of bytes that were read; so many `processes`
-    decode it, by default as many as its size is worth. Raises `UserError` for a file that cannot be read,
-    is no trace or will not fit into memory.
+    decode it, by default as many as its size is worth; `hta` adds tables of Holistic Trace Analysis (None:
+    where it is installed and the trace is no large one), whose import takes a second or two.
+
+    Raises `UserError` for a file that cannot be read, is no trace or will not fit into memory, and for
+    `hta=True` where that is not installed.
     """
     return Report(
         analysis.analyze(
@@ -194,6 +208,7 @@ def analyze(
             costs_file=costs_file,
             progress=progress,
             processes=processes,
+            hta=hta,
         )
     )
 

@@ -170,6 +170,7 @@ def analyze(
             bandwidth_gbs=bandwidth,
             costs_file=costs,
             progress=work.advance,
+            hta=None if {"md", "html"} & set(chosen) else False,  # where it is read, not counted on
         )
         directory = report.save(
             data,

@@ -59,13 +59,21 @@ def is_installed() -> bool:
     return find_spec("hta") is not None
 
 
+def require_hta() -> None:
+    """Raises `UserError` where HTA is not installed."""
+    if not is_installed():
+        raise UserError(
+            N_("Holistic Trace Analysis is not installed: pip install 'tracekit[hta]' brings it along")
+        )
+
+
 def to_analysis(
     traces: Source | Mapping[int, Source] | Sequence[Source],
     *,
     include_last_profiler_step: bool = False,
     exact_times: bool | None = None,
 ) -> TraceAnalysis:
-    """A `hta.trace_analysis.TraceAnalysis` of one trace or of the ranks of a job; takes what `to_trace` does."""
+    """HTA's `TraceAnalysis` of one trace or of the ranks of a job; takes what `to_trace` does."""
     trace = to_trace(traces, include_last_profiler_step=include_last_profiler_step, exact_times=exact_times)
     from hta.trace_analysis import TraceAnalysis
 
@@ -90,15 +98,12 @@ def to_trace(
 
     Times are µs. HTA rounds starts up and ends down to whole ones, so that events below a microsecond may
     have a duration of −1; with `exact_times` they are floats to the nanosecond. By default HTA's environment
-    variable `HTA_DISABLE_NS_ROUNDING=1` says so. `gpu_only` leaves out ops and frames, which the breakdowns of
-    GPU time do not look at.
+    variable `HTA_DISABLE_NS_ROUNDING=1` says so. `gpu_only` leaves out ops and frames, at which breakdowns of
+    GPU time do not look.
 
     Raises `UserError` where HTA is not installed, a file cannot be read, or two have the same rank.
     """
-    if not is_installed():
-        raise UserError(
-            N_("Holistic Trace Analysis is not installed: pip install 'tracekit[hta]' brings it along")
-        )
+    require_hta()
     by_rank = _by_rank(traces)
     with quiet():
         from hta.common.trace import Trace as HtaTrace
@@ -192,7 +197,7 @@ def _frame(trace: Trace, symbols: Any, origin: int, exact: bool, gpu_only: bool)
     stream[len(launches) : len(name) - behind] = _streams(trace)[gpu_events.thread]
     linked = _padded(_links(launches.correlation, gpu_events.correlation), behind)
     shapes, dtypes = _inputs(trace, len(name), len(launches) + len(gpu_events) + len(trace.annotations))
-    return pd.DataFrame(
+    frame: pd.DataFrame = pd.DataFrame(
         {
             "index": np.arange(len(name)) + _FIRST_INDEX,
             "cat": _categories(trace, symbols, gpu_only),
@@ -212,6 +217,7 @@ def _frame(trace: Trace, symbols: Any, origin: int, exact: bool, gpu_only: bool)
             "iteration": _iterations(trace.names, name, ts, dur, linked, stream),
         }
     )
+    return frame
 
 
 def _times(start: Ints, end: Ints, exact: bool) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -230,7 +236,9 @@ def _codes(symbols: Any, texts: Sequence[str]) -> Ints:
 
 def _categories(trace: Trace, symbols: Any, gpu_only: bool) -> Ints:
     """The column `cat`: as today's profilers write them, whatever this one wrote."""
-    is_driver = np.array([one.startswith("cu") and not one.startswith("cuda") for one in trace.names], np.bool_)
+    is_driver = np.array(
+        [one.startswith("cu") and not one.startswith("cuda") for one in trace.names], np.bool_
+    )
     runtime = np.where(is_driver[trace.launches.name], 1, 0)
     columns: list[tuple[tuple[str, ...], Ints]] = [
         (("cuda_runtime", "cuda_driver"), runtime),

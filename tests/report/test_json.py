@@ -23,7 +23,7 @@ def test_keys_are_those_of_the_contract():
     document = json.loads(render_json(build.hybrid()))
     top = "schema trace device model time accounting flops memory capture phases passes modules types blocks"
     later = "kernels ops regions block_kinds headroom uncosted findings timeline"
-    assert " ".join(document) == f"{top} {later} statistics module_kernels op_kernels"
+    assert " ".join(document) == f"{top} {later} statistics module_kernels op_kernels hta"
     assert document["schema"] == "tracekit.report/1"
     assert document["model"]["class"] == "NemotronHForCausalLM"
     assert document["accounting"]["outside_modules"] == {"events": 10, "us": 1000.0}

@@ -6,13 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from tracekit.analysis.device import find_device
+from tracekit.analysis.hta_tables import hta_tables
 from tracekit.analysis.lanes import Lanes, find_lanes
 from tracekit.analysis.measure import Measurement, measure
 from tracekit.analysis.op_costs import OpCosts, cost_ops
 from tracekit.analysis.schema import Report
 from tracekit.attribution import Attribution, attribute
 from tracekit.costs import load_file, load_packages, restored
+from tracekit.hta import require_hta
 from tracekit.trace import Trace, read
 
 __all__ = ["Lanes", "Report", "analyze", "analyze_lanes"]
@@ -27,15 +31,20 @@ def analyze(
     costs_file: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
     processes: int | None = None,
+    hta: bool | None = False,
 ) -> Report:
     """The report of the trace at `path`.
 
     `gpu` names a device where the trace does not; `peak_tflops` (dense TFLOP/s) and `bandwidth_gbs` (GB/s)
     override the device table; `costs_file` is a Python file that registers cost formulas for this
     analysis; `progress` is told the number of bytes read; so many `processes` decode the trace, by default as
-    many as its size is worth. Raises `UserError`.
+    many as its size is worth; `hta` adds the tables of Holistic Trace Analysis, None: where it is installed.
+    Raises `UserError`.
     """
-    return _analyze(path, gpu, peak_tflops, bandwidth_gbs, costs_file, progress, processes).measurement.report
+    if hta:
+        require_hta()
+    done = _analyze(path, gpu, peak_tflops, bandwidth_gbs, costs_file, progress, processes)
+    return replace(done.measurement.report, hta=hta_tables(done.trace, hta))
 
 
 def analyze_lanes(

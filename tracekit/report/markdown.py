@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from tracekit.analysis.schema import GpuState, Report
 from tracekit.messages import N_, Message
 from tracekit.report import (
+    hta_sections,
     model_facts,
     pass_sections,
     reasons,
@@ -77,6 +78,7 @@ def render_markdown(report: Report, locale: Locale, top: int = 20, *, pictures: 
         regions=sections.regions(report, locale),
         findings=sections.findings(report, locale),
         lacks=sections.lacks(report, locale),
+        hta=hta_sections.hta(report, locale),
     )
     return text.strip("\n") + "\n"
 

@@ -3,7 +3,7 @@ import pytest
 from tests.report import build
 from tests.report.tables.test_columns import timeline
 from tracekit.api import Report
-from tracekit.report.tables.columns import NESTED_TABLES, TABLES
+from tracekit.report.tables.columns import HTA_TABLES, NESTED_TABLES, TABLES
 from tracekit.report.tables.frames import frame
 
 
@@ -40,7 +40,7 @@ def test_phases_of_blocks_are_rows():
     assert len(frame(build.hybrid(), "module_phases")) == 0
 
 
-@pytest.mark.parametrize("name", [*TABLES, *NESTED_TABLES, "timeline"])
+@pytest.mark.parametrize("name", [*TABLES, *NESTED_TABLES, *HTA_TABLES, "timeline"])
 def test_the_report_offers_every_table(name):
     report = Report(build.changed(build.phases(), timeline=timeline()))
     assert getattr(report, name).equals(frame(report.data, name))

@@ -11,7 +11,7 @@ from tracekit.analysis.schema import KernelRow
 from tracekit.messages import N_
 from tracekit.report.i18n import LANGUAGES, Locale
 from tracekit.report.tables import xlsx
-from tracekit.report.tables.columns import NESTED_TABLES, TABLES, fields_of, table_of
+from tracekit.report.tables.columns import HTA_TABLES, NESTED_TABLES, TABLES, fields_of, table_of
 from tracekit.report.tables.labels import LABELS, TITLES, header_of
 
 
@@ -259,7 +259,7 @@ def test_the_same_report_gives_the_same_bytes():
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_names_of_sheets_are_such_as_excel_allows(lang):
     titles = [Locale(lang).message(TITLES[name]) for name in xlsx.SHEETS]
-    assert len(set(map(str.lower, titles))) == len(titles) == len(TABLES) + len(NESTED_TABLES)
+    assert len(set(map(str.lower, titles))) == len(titles) == len({*TABLES, *NESTED_TABLES, *HTA_TABLES})
     for title in titles:
         assert len(f"{title} 2") <= 31
         assert not set(title) & set("[]:*?/\\'")
@@ -268,7 +268,9 @@ def test_names_of_sheets_are_such_as_excel_allows(lang):
 def test_every_column_has_a_label():
     report = build.phases()
     names = {
-        one.name for table in [*TABLES, *NESTED_TABLES, "timeline"] for one in table_of(report, table).columns
+        one.name
+        for table in [*TABLES, *NESTED_TABLES, *HTA_TABLES, "timeline"]
+        for one in table_of(report, table).columns
     }
     assert names == set(LABELS)
     assert {one.name for row_type in TABLES.values() for one in fields_of(row_type)} <= set(LABELS)

@@ -24,6 +24,7 @@ from tracekit.analysis.schema.facts import (
     TraceInfo,
     UsedWithoutCall,
 )
+from tracekit.analysis.schema.hta import Hta, HtaIdle, HtaRank
 from tracekit.analysis.schema.rows import (
     BlockKindRow,
     BlockPart,
@@ -66,6 +67,9 @@ __all__ = [
     "Flops",
     "GpuState",
     "HeadroomRow",
+    "Hta",
+    "HtaIdle",
+    "HtaRank",
     "KernelRow",
     "KernelUse",
     "KindParameters",
@@ -126,3 +130,4 @@ class Report(Row, frozen=True, kw_only=True):
     statistics: tuple[PassStatistics, ...] = ()
     module_kernels: KernelUse = KernelUse()
     op_kernels: KernelUse = KernelUse()
+    hta: Hta | None = None  # of Holistic Trace Analysis, where that was asked for

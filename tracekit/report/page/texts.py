@@ -13,7 +13,16 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from tracekit.analysis.schema import Report
-from tracekit.report import markdown, pass_sections, reasons, roofline_sections, sections, shared_facts, view
+from tracekit.report import (
+    hta_sections,
+    markdown,
+    pass_sections,
+    reasons,
+    roofline_sections,
+    sections,
+    shared_facts,
+    view,
+)
 from tracekit.report.escape import clean, elide
 from tracekit.report.i18n import DASH, Locale
 from tracekit.report.phase_view import PassFigures, each, pass_figures, plain_name
@@ -188,6 +197,7 @@ def _details(report: Report, locale: Locale, top: int) -> Iterator[Section]:
         ("memory", _("Memory by module ({n})").format(n=top), pass_sections.memory(report, locale, top)),
         ("uncosted", _("Kernels without a known cost"), roofline_sections.uncosted(report, locale)),
         ("regions", _("Regions"), sections.regions(report, locale)),
+        ("hta", "Holistic Trace Analysis", hta_sections.hta(report, locale)),
     ]
     for name, title, text in tables:
         if text:

@@ -15,6 +15,9 @@ from tracekit.analysis.schema import (
     BlockRow,
     Finding,
     HeadroomRow,
+    Hta,
+    HtaIdle,
+    HtaRank,
     KernelRow,
     ModuleRow,
     OpRow,
@@ -53,6 +56,12 @@ NESTED_TABLES = {
     "type_phases": ("types", ("type",), "phases"),
 }
 
+# Those of Holistic Trace Analysis, with the fields of `Report.hta`; not there where nobody asked for it.
+HTA_TABLES: dict[str, tuple[str, type[Row]]] = {
+    "hta_ranks": ("ranks", HtaRank),
+    "hta_idle": ("idle", HtaIdle),
+}
+
 TIMELINE = "timeline"
 
 _INT64 = 2**63
@@ -81,15 +90,18 @@ class Table:
 
 
 def table_of(report: Report, name: str, text: Callable[[Message], str] = str) -> Table:
-    """One of `TABLES`, `NESTED_TABLES` or "timeline", also without rows; `text` makes texts of messages.
+    """One of `TABLES`, `NESTED_TABLES`, `HTA_TABLES` or "timeline", also without rows.
 
-    A float is finite or None. Integers are those of 64 bits, or the column is one of floats. Texts can be
-    encoded.
+    `text` makes texts of messages. A float is finite or None. Integers are those of 64 bits, or the column is
+    one of floats. Texts can be encoded.
     """
     if name == TIMELINE:
         return Table(name, _timeline(report))
     if name in TABLES:
         return Table(name, columns_of(getattr(report, name), TABLES[name], text))
+    if name in HTA_TABLES:
+        field, row_type = HTA_TABLES[name]
+        return Table(name, columns_of(getattr(report.hta or Hta(), field), row_type, text))
     outer, keys, field = NESTED_TABLES[name]
     pairs = [(row, own) for row in getattr(report, outer) for own in getattr(row, field)]
     own_type = typing.get_args(typing.get_type_hints(TABLES[outer])[field])[0]
@@ -102,8 +114,8 @@ def table_of(report: Report, name: str, text: Callable[[Message], str] = str) ->
 
 
 def written_tables(report: Report) -> list[str]:
-    """The tables that are written: all, and the nested ones that have rows."""
-    return [*TABLES, *(name for name in NESTED_TABLES if len(table_of(report, name)))]
+    """The tables that are written: all, and those of the nested ones and of HTA that have rows."""
+    return [*TABLES, *(name for name in (*NESTED_TABLES, *HTA_TABLES) if len(table_of(report, name)))]
 
 
 @dataclass(frozen=True)

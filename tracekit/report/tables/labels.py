@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tracekit.messages import N_, Message
 from tracekit.report import view
+from tracekit.report.hta_sections import CAUSES
 from tracekit.report.roofline_sections import REASONS, WAITS
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ TITLES = {
     "block_phases": N_("Blocks by phase"),
     "passes": N_("Passes"),
     "regions": N_("Regions"),
+    "hta_ranks": N_("Time of the GPU by HTA"),
+    "hta_idle": N_("Idle time of streams by HTA"),
     "timeline": N_("Timeline"),
 }
 
@@ -137,6 +140,14 @@ LABELS = {
     "device": N_("Device"),
     "stream": N_("Stream"),
     "count": N_("GPU events"),
+    "rank": N_("Rank"),
+    "span_us": N_("Span"),
+    "idle_us": N_("Idle"),
+    "compute_us": N_("Computing"),
+    "non_compute_us": N_("Communication and copies alone"),
+    "overlap_share": N_("Communication behind computing"),
+    "cause": N_("Cause"),
+    "idle_share": N_("Share of the idle time"),
 }
 
 # Columns of sentences.
@@ -150,6 +161,7 @@ WORDS: dict[str, dict[str, Message]] = {
     "kind": {"modules": N_("modules"), **view.KIND_LABELS, **WAITS},
     "launched_by": {"modules": N_("modules"), **view.KIND_LABELS},
     "type": view.KIND_LABELS,
+    "cause": CAUSES,
 }
 
 SYMBOLS: dict[str, str | Message] = {

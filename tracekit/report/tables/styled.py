@@ -19,14 +19,14 @@ from tracekit.report import view
 from tracekit.report.escape import clean, elide
 from tracekit.report.i18n import DASH, Locale
 from tracekit.report.palette import BLUE
-from tracekit.report.tables.columns import NESTED_TABLES, TABLES, TIMELINE
+from tracekit.report.tables.columns import HTA_TABLES, NESTED_TABLES, TABLES, TIMELINE
 from tracekit.report.tables.frames import frame
 from tracekit.report.tables.labels import SENTENCES, WORDS, header_of, unit_of
 
 if TYPE_CHECKING:
     from pandas.io.formats.style import Styler
 
-NAMES = (*TABLES, *NESTED_TABLES, TIMELINE)
+NAMES = (*TABLES, *NESTED_TABLES, *HTA_TABLES, TIMELINE)
 NAME_WIDTH = 80
 _BAR = f"{BLUE}59"  # a third opaque: readable on white and on black
 

@@ -23,7 +23,7 @@ from tracekit.analysis.schema import Report
 from tracekit.report import view
 from tracekit.report.escape import ELLIPSIS, clean, is_formula
 from tracekit.report.i18n import Locale
-from tracekit.report.tables.columns import NESTED_TABLES, TABLES, Column, Table, table_of
+from tracekit.report.tables.columns import HTA_TABLES, NESTED_TABLES, TABLES, Column, Table, table_of
 from tracekit.report.tables.labels import SENTENCES, TITLES, WORDS, header_of, symbol_of, unit_of
 from tracekit.report.tables.overview import lacks, overview
 
@@ -32,7 +32,7 @@ ROW_LIMIT = 1_048_576  # rows of a sheet
 HEADER_ROWS = 2
 
 # In the order of a reader's questions: what to do, where in the model, which work, when.
-SHEETS = tuple(name for name in TITLES if name in TABLES or name in NESTED_TABLES)
+SHEETS = tuple(name for name in TITLES if name in {*TABLES, *NESTED_TABLES, *HTA_TABLES})
 
 _FORMATS = {
     "us": "#,##0.00",
