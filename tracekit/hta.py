@@ -12,6 +12,7 @@ are sound, and with pandas 3 none whose numbers of events do not fit the type of
   `get_gpu_user_annotation_breakdown` and `get_gpu_kernels_with_user_annotations` therefore find nothing,
   CUPTI counters neither, and the critical path has no edges for `cudaEventRecord` and the like, as in every
   trace that was taken without them. (With pandas 3, HTA 0.5 computes no critical path of any trace.)
+* Shapes and types (`input_dims`, `input_type`) have ops only, and no annotations of collectives.
 * The columns are those of HTA without `bytes`, `memory_bw_gbps`, `input_strides` and `external_id`, which
   are not decoded: an analysis that needs one, such as `get_memory_bw_summary`, raises a `KeyError` with the
   name. What HTA reads from a file itself, such as overlays and counters in a copy, needs `.json(.gz)`.

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from tracekit.analysis.device import find_device
-from tracekit.analysis.hta_tables import hta_tables
+from tracekit.analysis.hta_tables import hta_breakdowns
 from tracekit.analysis.lanes import Lanes, find_lanes
 from tracekit.analysis.measure import Measurement, measure
 from tracekit.analysis.op_costs import OpCosts, cost_ops
@@ -44,7 +44,7 @@ def analyze(
     if hta:
         require_hta()
     done = _analyze(path, gpu, peak_tflops, bandwidth_gbs, costs_file, progress, processes)
-    return replace(done.measurement.report, hta=hta_tables(done.trace, hta))
+    return replace(done.measurement.report, hta=hta_breakdowns(done.trace, hta))
 
 
 def analyze_lanes(

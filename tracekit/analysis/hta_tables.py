@@ -19,7 +19,7 @@ KERNEL_DELAY_US = 30  # HTA's default for what it calls a delay between kernels
 REASON_CHARACTERS = 200
 
 
-def hta_tables(trace: Trace, wanted: bool | None) -> Hta | None:
+def hta_breakdowns(trace: Trace, wanted: bool | None) -> Hta | None:
     """The tables, or why there are none; None where they are not wanted or would be empty.
 
     `wanted` None: where HTA is installed, and the trace not so large that one would wait for it. Whatever
