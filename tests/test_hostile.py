@@ -22,6 +22,7 @@ from tests.builder import TraceBuilder
 from tracekit.analysis import analyze
 from tracekit.analysis.schema import Report
 from tracekit.cli import main
+from tracekit.hta import is_installed
 from tracekit.report import sections, view
 from tracekit.report.i18n import Locale
 from tracekit.report.page import render_page
@@ -36,6 +37,7 @@ PICTURES = ("layer_time", "type_time", "block_time", "roofline", "headroom")
 FILES = {
     *("report.md", "report.html", "report.json", "report.xlsx", ".tracekit-report"),
     *(f"{name}.csv" for name in TABLES),
+    *(f"hta_{name}.csv" for name in ("ranks", "idle") if is_installed()),
     *(f"{name}.svg" for name in PICTURES),
 }
 

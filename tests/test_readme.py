@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -158,6 +159,20 @@ def test_costs_of_an_operator_of_one_s_own(tmp_path: Path, capsys: pytest.Captur
     (op,) = json.loads((tmp_path / "out" / "report.json").read_text())["ops"]
     assert (op["matrix_flops"], op["vector_flops"]) == (2 * 5 * 3 * 7, 5 * 7)
     assert op["bytes"] == 4 * (5 * 3 + 7 * 3 + 7 + 5 * 7)
+
+
+def test_holistic_trace_analysis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for rank, end in enumerate((30, 35)):
+        builder = TraceBuilder().launch(1, 1).kernel(1, 20, 30).launch(2, 2)
+        builder.kernel(2, 25, end, name="ncclDevKernel_AllReduce", stream=20).write(
+            tmp_path / f"rank{rank}.json.gz"
+        )
+    (example,) = [block for block in blocks("python") if "tracekit.hta" in block]
+    names: dict[str, Any] = {}
+    exec(example, names)
+    assert names["overlap"]["comp_comm_overlap_pctg"].tolist() == [100, 50]
+    assert names["idle"]["rank"].tolist() == [0, 0, 1, 1]
 
 
 def test_links_and_pictures_exist() -> None:

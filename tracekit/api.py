@@ -194,7 +194,7 @@ def analyze(
     override the device table; `costs_file` is a Python file that registers formulas for operators of yours
     with `tracekit.costs.register`; `progress` is told the number of bytes that were read; so many `processes`
     decode it, by default as many as its size is worth; `hta` adds tables of Holistic Trace Analysis (None:
-    where it is installed and the trace is no large one), whose import takes a second or two.
+    where it is installed and the trace is no large one), whose import takes a second.
 
     Raises `UserError` for a file that cannot be read, is no trace or will not fit into memory, and for
     `hta=True` where that is not installed.

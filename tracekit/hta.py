@@ -76,8 +76,8 @@ def to_analysis(
 ) -> TraceAnalysis:
     """HTA's `TraceAnalysis` of one trace or of the ranks of a job; takes what `to_trace` does."""
     trace = to_trace(traces, include_last_profiler_step=include_last_profiler_step, exact_times=exact_times)
-    from hta.trace_analysis import TraceAnalysis
-
+    with quiet():
+        from hta.trace_analysis import TraceAnalysis
     # Its constructor does nothing but parse.
     analysis = TraceAnalysis.__new__(TraceAnalysis)
     analysis.t = trace
@@ -123,8 +123,10 @@ def to_trace(
             result.traces[rank] = _frame(trace, symbols, origin, exact_times, gpu_only)
         result.symbol_table = symbols
         result.min_ts = origin / 1000 if exact_times else origin // 1000
-        result._filter_irrelevant_gpu_kernels(include_last_profiler_step)
+        steps = [code for text, code in symbols.get_sym_id_map().items() if "ProfilerStep" in text]
         for rank, frame in result.traces.items():
+            if len(steps) > 1:
+                frame = _of_steps(frame, steps, include_last_profiler_step)
             result.traces[rank] = frame.set_index("index", drop=False).rename_axis(None)
         result.is_parsed = True
     return result
@@ -219,6 +221,21 @@ def _frame(trace: Trace, symbols: Any, origin: int, exact: bool, gpu_only: bool)
         }
     )
     return frame
+
+
+def _of_steps(frame: pd.DataFrame, steps: Sequence[int], include_last: bool) -> pd.DataFrame:
+    """The rows on the CPU up to the last step, or to its end, behind the GPU events that they launched.
+
+    So does HTA, but that of a GPU event it makes as many as there are calls with its correlation.
+    """
+    import pandas as pd
+
+    on_gpu = (frame["stream"] >= 0) & (frame["correlation"] >= 0)
+    of_steps = frame[~on_gpu & frame["name"].isin(steps)]
+    in_time = frame["ts"] <= of_steps["end"].max() if include_last else frame["ts"] < of_steps["ts"].max()
+    on_cpu = frame[~on_gpu & in_time]
+    kept: pd.DataFrame = pd.concat([frame[on_gpu & frame["correlation"].isin(on_cpu["correlation"])], on_cpu])
+    return kept
 
 
 def _times(start: Ints, end: Ints, exact: bool) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
