@@ -25,7 +25,7 @@ pd = pytest.importorskip("pandas")
 pytest.importorskip("hta.trace_analysis")
 
 from hta.common.trace import Trace as HtaTrace  # noqa: E402
-from hta.trace_analysis import TraceAnalysis  # noqa: E402
+from hta.trace_analysis import TimeSeriesTypes, TraceAnalysis  # noqa: E402
 
 CORPUS = os.environ.get("TRACEKIT_CORPUS")
 NAMES = sorted(path.name.removesuffix(".json.gz") for path in Path(CORPUS or "/nowhere").glob("*.json.gz"))
@@ -521,3 +521,34 @@ def test_idle_time_is_that_of_our_own_reckoning(name: str) -> None:
     assert rank.idle_us == pytest.approx(report.time.gpu_idle_us, abs=0.01)
     assert rank.span_us == pytest.approx(report.time.gpu_span_us, abs=0.01)
     assert rank.compute_us + rank.non_compute_us == pytest.approx(report.time.gpu_busy_us, abs=0.01)
+
+
+def test_analyses_that_need_what_is_not_read(tmp_path: Path) -> None:
+    analysis = tracekit.hta.to_analysis(miniature().write(tmp_path / "trace.json"))
+    assert analysis.get_gpu_user_annotation_breakdown(visualize=False) is None
+    assert analysis.get_gpu_kernels_with_user_annotations(0) is None
+    with pytest.raises(KeyError, match="memory_bw_gbps"):
+        analysis.get_memory_bw_summary()
+    # These mark events of a copy of the file by their positions in it.
+    for write in (
+        lambda: analysis.generate_trace_with_counters(TimeSeriesTypes.QUEUE_LENGTH, ranks=[0]),
+        lambda: analysis.get_frequent_cuda_kernel_sequences("aten::mm", str(tmp_path), visualize=False),
+        lambda: analysis.overlay_critical_path_analysis(0, None, str(tmp_path)),
+    ):
+        with pytest.raises((ValueError, KeyError, TypeError)):
+            write()
+    assert [path.name for path in tmp_path.iterdir()] == ["trace.json"]
+
+
+def test_analyses_that_need_no_more(tmp_path: Path) -> None:
+    analysis = tracekit.hta.to_analysis(miniature().write(tmp_path / "trace.json"))
+    assert analysis.get_profiler_steps() == [4]
+    launches = analysis.get_cuda_kernel_launch_stats(ranks=[0], visualize=False)[0]
+    assert launches["correlation"].tolist() == [1, 2, 3, 4, 5]
+    assert launches["launch_delay"].tolist() == [8, 19, 9, 58, 12]  # behind the end of the launch, 1 µs
+    series = analysis.get_queue_length_time_series()
+    assert series[0]["queue_length"].tolist() == [1, 2, 1, 0, 1, 2, 1, 0, 1, 0]
+    blocked = analysis.get_time_spent_blocked_on_full_queue(series, max_queue_length=2)
+    assert blocked["duration_at_max_queue_length"].tolist() == [5 + 9]  # 5–10, 51–60
+    delays = analysis.get_aten_op_kernels_and_delay(ranks=[0])[0]
+    assert delays["aten_op_name"].tolist() == ["aten::mm"]

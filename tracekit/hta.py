@@ -15,8 +15,10 @@ are sound, and with pandas 3 none whose numbers of events do not fit the type of
 * Shapes and types (`input_dims`, `input_type`) have ops only, and no annotations of collectives.
 * The columns are those of HTA without `bytes`, `memory_bw_gbps`, `input_strides` and `external_id`, which
   are not decoded: an analysis that needs one, such as `get_memory_bw_summary`, raises a `KeyError` with the
-  name. What HTA reads from a file itself, such as overlays and counters in a copy, needs `.json(.gz)`.
-* `index` counts from 1 and is no position in the file; zero time is the first event that was read.
+  name.
+* `index` counts from 1 and is no position in the file; zero time is the first event that was read. What HTA
+  writes into a copy of the file by such positions is not offered: `generate_trace_with_counters`,
+  `overlay_critical_path_analysis` and `get_frequent_cuda_kernel_sequences` raise an error.
 * A `stream` have GPU events only. HTA also takes launches for GPU events where they name their stream (as
   on ROCm), the ops of Triton kernels too, and counts `cuda_sync` as work of the GPU in its temporal
   breakdown.
@@ -115,10 +117,9 @@ def to_trace(
             exact_times = bool(env_options.disable_ns_rounding())
         origin = min((_first_start(trace, exact_times) for trace in by_rank.values()), default=0)
         symbols: TraceSymbolTable = TraceSymbolTable()
-        # Without files, which it would look for by their endings.
+        # Without files: it would mark events in copies of them by their positions, which are not known.
         result = HtaTrace(trace_files={}, trace_dir=os.getcwd())
         for rank, trace in sorted(by_rank.items()):
-            result.trace_files[rank] = os.path.abspath(trace.path)
             result.meta_data[rank] = trace.metadata
             result.traces[rank] = _frame(trace, symbols, origin, exact_times, gpu_only)
         result.symbol_table = symbols
