@@ -252,3 +252,29 @@ def test_last_event_cannot_be_decoded_and_holds_what_looks_like_one(tmp_path: Pa
     trace = read(path)
     assert (trace.event_count, trace.skipped_count) == (len(SOUND.events), 1)
     assert not any("behind the end" in str(warning) for warning in trace.warnings)
+
+
+@pytest.mark.parametrize("is_list", [True, False])
+def test_copy_of_a_trace_that_reading_gave_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_list: bool
+) -> None:
+    """A bracket in the last text that was read seemed to close the events, and what follows was copied."""
+    for name, value in (
+        ("CHUNK_BYTES", 300),
+        ("EVENT_LIMIT_BYTES", 900),
+        ("BLIND_LIMIT_BYTES", 2500),
+        ("_OVERLAP_BYTES", 64),
+    ):
+        monkeypatch.setattr(f"{CUT}.{name}", value)
+    monkeypatch.setattr("tracekit.trace.source.PIECE_BYTES", 97)
+    path = tmp_path / "t.json"
+    head = b"[" if is_list else b'{"traceEvents": ['
+    rest = b', {"ph": "X", "name": ' + b"]" * 8000
+    path.write_bytes(head + b",\n".join(SOUND.texts) + rest + (b"]" if is_list else b"]}"))
+    trace = read(path)
+    assert any("the rest is not read" in str(warning) for warning in trace.warnings)
+    assert rows(trace) == rows_of(SOUND.events)
+    layout = trace.layout
+    text = b"".join(with_events(path, layout, open_source(path).pieces(), [json.dumps(ADDED).encode()]))
+    document = json.loads(text)
+    assert (document if is_list else document["traceEvents"])[-1] == ADDED

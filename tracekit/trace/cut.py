@@ -224,7 +224,9 @@ class Cutter:
 
     def _lose_to_the_end(self, losing: Lost) -> None:
         events, end = max(1, losing.events + count_events(self._text)), len(self._text)
-        if closed := _CLOSED.search(self._text):
+        # Where reading gave up, more is behind this text than is known: it closes nothing.
+        closed = None if self.gave_up else _CLOSED.search(self._text)
+        if closed:
             end = closed.start(1)
             self.closing = self._offset + end
             self._tail.add(self._text[closed.end(1) :])
