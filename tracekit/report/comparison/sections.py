@@ -395,7 +395,7 @@ def method_lines(
         N_("level: {level:g}", level=method.level),
         N_(
             "margin: a row is slower or faster where it differs from before by more than {margin:.1%}, and "
-            "by more than {least:g} µs, beyond what passes vary",
+            "by more than {least:g} µs, in the mean and in the median, beyond what passes vary",
             margin=method.margin,
             least=method.least_us,
         ),

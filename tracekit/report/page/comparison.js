@@ -22,9 +22,12 @@ const kernelsText = (positions) => (positions ?? []).map((at) => payload.kernel_
 /** A table of changes. `named`: the columns before the figures; `more`: those after them. */
 const startChanges = (view, controls, { id, label, search, named, more = () => [], details }) => {
   const rows = rowsOf(payload[id]);
-  const most = new Map();
-  for (const row of rows)
+  const most = new Map(),
+    count = new Map();
+  for (const row of rows) {
     most.set(row.phase, Math.max(most.get(row.phase) ?? 0, Math.abs(row.difference_us)));
+    count.set(row.phase, (count.get(row.phase) ?? 0) + 1);
+  }
   const numbers = (column, field, width, title, shown, said) =>
     numbersOf(rows, column, field, width, title, shown, said);
   makeTable(view, controls, {
@@ -35,6 +38,7 @@ const startChanges = (view, controls, { id, label, search, named, more = () => [
     search,
     sortedBy: "difference",
     applies: isOfPhase,
+    atOnce: Math.max(...count.values()),
     texts: (row) => [inLanguage(row.label), inLanguage(row.type_label) ?? "", row.shapes ? operandsText(row) : ""],
     details: (row) => [
       [_("Name"), row.whole ?? inLanguage(row.label)],
@@ -69,7 +73,7 @@ const startChanges = (view, controls, { id, label, search, named, more = () => [
       {
         id: "verdict",
         text: true,
-        width: 128,
+        width: 148,
         title: () => _("Verdict"),
         field: () => "verdict",
         value: (i) => verdictWord(rows[i].verdict),
@@ -160,7 +164,7 @@ const startPlaces = (view, controls) =>
 const startModules = (view, controls) =>
   startChanges(view, controls, {
     id: "modules",
-    label: () => _("Modules"),
+    label: () => _("Each module"),
     search: () => _("Search modules by path or type"),
     named: (rows, query) => [
       namesOf(rows, query, { id: "name", field: "key", title: () => _("Module"), isPath: true }),

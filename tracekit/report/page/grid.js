@@ -111,7 +111,7 @@ const comparator = (column, count, descending) => {
 };
 
 /**
- * A table in a new element inside `parent`. A row is its number, from 0 to `count`.
+ * A table in a new element inside `parent`. A row is its number, from 0 to `count`; `atOnce` of them are shown at most.
  * `columns`: of each its `id`, `title()` with the unit, `hint()`, `value(row)` by which it sorts, `cell(row)` (an
  * element), `text` (whether it is no number), `width` or `grow` and `least` in px, `field` of report.json, `hidden()`.
  * `sort`: { column, descending } at first; `arrange()`: the numbers of the rows to be shown, in their order.
@@ -121,7 +121,7 @@ const comparator = (column, count, descending) => {
  */
 const makeGrid = (
   parent,
-  { id, role = "grid", label, count, columns, sort, arrange, mark, choose, press },
+  { id, role = "grid", label, count, atOnce = count, columns, sort, arrange, mark, choose, press },
 ) => {
   const grid = { order: [], active: null, sort, columns, renderer: null };
   const byId = new Map(columns.map((column) => [column.id, column]));
@@ -135,7 +135,7 @@ const makeGrid = (
   parent.append(box);
   const table = new Tabulator(box, {
     data: Array.from({ length: count }, (_unused, row) => ({ row })),
-    height: Math.min(count, ROWS_IN_SIGHT) * ROW_HEIGHT + AROUND_ROWS,
+    height: Math.min(atOnce, ROWS_IN_SIGHT) * ROW_HEIGHT + AROUND_ROWS,
     layout: "fitColumns",
     keybindings: false, // ours are below
     selectableRows: false,

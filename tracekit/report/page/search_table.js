@@ -3,12 +3,24 @@
 /**
  * A searchable grid of `rows`; `texts` are searched, `details(row)` are pairs of label and text shown for the chosen
  * row, `file` is its name as CSV, `sortedBy` the column that it begins with, `applies(row)` says whether a row is
- * shown now at all.
+ * shown now at all, and `atOnce` how many are at most.
  */
 const makeTable = (
   view,
   controls,
-  { id, label, search, rows, columns, texts, details, file, sortedBy = "time", applies = () => true },
+  {
+    id,
+    label,
+    search,
+    rows,
+    columns,
+    texts,
+    details,
+    file,
+    sortedBy = "time",
+    applies = () => true,
+    atOnce = rows.length,
+  },
 ) => {
   const haystack = rows.map((row) => texts(row).join("\n").toLowerCase());
   let query = "",
@@ -27,6 +39,7 @@ const makeTable = (
     id,
     label,
     count: rows.length,
+    atOnce,
     columns: columns(() => query),
     sort: { column: sortedBy, descending: true },
     arrange: () =>
