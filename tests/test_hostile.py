@@ -345,6 +345,7 @@ EVALUATING = {"eval", "exec", "compile", "system", "popen", "loads", "load", "ru
 ALLOWED = {
     "tracekit/__init__.py": {"import_module"},
     "tracekit/report/__init__.py": {"import_module"},
+    "tracekit/report/comparison/__init__.py": {"import_module"},
     "tracekit/report/catalogue.py": {"load"},  # of the catalogues, our own
     "tracekit/report/save.py": {"import_module"},
     "tracekit/costs/extension.py": {"run_path", "load"},

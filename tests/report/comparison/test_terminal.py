@@ -58,6 +58,14 @@ def test_headline_totals_places_and_notes():
     assert lines[-1] == "Report: out"
 
 
+def test_what_takes_many_times_as_long_is_a_factor():
+    """From 0.1 ms to 5 ms."""
+    one = build.single()
+    total = build.replaced(one.phases[0].total, before_us=100.0, after_us=5000.0, relative=49.0)
+    phase = build.replaced(one.phases[0], total=total)
+    assert "×50.0" in summary(build.replaced(one, phases=(phase,)))
+
+
 def test_each_phase_has_its_totals():
     text = summary(build.phased())
     assert "A pass before and after: prefill" in text

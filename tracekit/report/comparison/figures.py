@@ -22,6 +22,9 @@ MINUS = "\N{MINUS SIGN}"
 _NOTHING_US = 1e-6
 
 RowChange = ModuleChange | PlaceChange | TypeChange | OpChange | KernelChange
+# Beyond that per cent are hard to read.
+_MANY_TIMES = 10
+
 AnyChange = TypeVar("AnyChange", bound=RowChange)
 
 
@@ -47,6 +50,13 @@ def signed_percent(locale: Locale, share: float | None) -> str:
     """`0.123` as `+12.3%`."""
     shown = _signed(share, locale.percent)
     return locale.with_percent_sign(shown) if shown == "0" else shown
+
+
+def relative_change(locale: Locale, relative: float | None) -> str:
+    """A difference ÷ what was before: `+12.3%`, or as a factor where it is many times as much: `×88.7`."""
+    if relative is not None and math.isfinite(relative) and relative >= _MANY_TIMES:
+        return f"×{locale.fixed(1 + relative, 1)}"
+    return signed_percent(locale, relative)
 
 
 def share_percent(locale: Locale, share: float | None) -> str:

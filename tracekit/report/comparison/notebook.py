@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tracekit.analysis.compare.schema import Comparison, PhaseChange
 from tracekit.report import palette
-from tracekit.report.comparison.figures import signed_milliseconds, signed_percent
-from tracekit.report.comparison.sections import totals_of
+from tracekit.report.comparison.facts import totals_of
+from tracekit.report.comparison.figures import relative_change, signed_milliseconds
 from tracekit.report.comparison.words import Words, phase_name, ranked_places, side_names
 from tracekit.report.escape import elide
 from tracekit.report.html_templates import html_template
@@ -39,7 +39,7 @@ def _totals(words: Words, phase: PhaseChange) -> list[tuple[str, str, str, str]]
         (
             label,
             f"{locale.duration(change.before_us)} → {locale.duration(change.after_us)}",
-            signed_percent(locale, change.relative),
+            relative_change(locale, change.relative),
             words.verdict(change, verdicts),
         )
         for label, change, verdicts in totals_of(words, phase)
@@ -53,7 +53,7 @@ def _places(words: Words, phase: PhaseChange) -> list[tuple[str, str, str, str]]
     return [
         (
             f"{signed_milliseconds(locale, row.difference_us)} {locale._('ms')}",
-            signed_percent(locale, row.relative),
+            relative_change(locale, row.relative),
             elide(words.place(row), NAME_WIDTH),
             words.verdict(row),
         )

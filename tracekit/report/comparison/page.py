@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from tracekit.analysis.compare.schema import Comparison, PhaseChange
-from tracekit.report.comparison.figures import signed_duration, signed_milliseconds, signed_percent
+from tracekit.report.comparison.facts import totals_of
+from tracekit.report.comparison.figures import relative_change, signed_duration, signed_milliseconds
 from tracekit.report.comparison.payload import left_out, payload, phase_id
-from tracekit.report.comparison.sections import Sections, totals_of
+from tracekit.report.comparison.sections import Sections
 from tracekit.report.comparison.waterfall import Waterfall, waterfalls
 from tracekit.report.comparison.words import Words, phase_name, side_names
 from tracekit.report.escape import clean, elide
@@ -141,7 +142,7 @@ def _phase(words: Words, phase: PhaseChange, one: Waterfall | None) -> PhaseText
         tiles=[
             Tile(
                 label=label,
-                relative=signed_percent(locale, change.relative),
+                relative=relative_change(locale, change.relative),
                 before=locale.duration(change.before_us),
                 after=locale.duration(change.after_us),
                 verdict=words.verdict(change, verdicts),
@@ -180,12 +181,12 @@ def _bars(locale: Locale, one: Waterfall) -> Iterator[BarText]:
             left=at(least),
             width=f"{100 * (most - least) / whole:.3f}",
             number=in_ms(signed_milliseconds(locale, step.difference_us)),
-            remark=signed_percent(locale, step.difference_us / one.before_us) if one.before_us else "",
+            remark=relative_change(locale, step.difference_us / one.before_us) if one.before_us else "",
             from_above=at(step.start_us),
             to_below=at(step.end_us),
         )
     relative = (one.after_us - one.before_us) / one.before_us if one.before_us else None
-    remark = signed_percent(locale, relative)
+    remark = relative_change(locale, relative)
     yield total(locale._("after"), one.after_us, from_above=at(one.after_us), remark=remark)
 
 

@@ -11,7 +11,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from tracekit.analysis.compare.schema import Comparison
 from tracekit.report import palette
-from tracekit.report.comparison.figures import signed_milliseconds, signed_percent
+from tracekit.report.comparison.figures import relative_change, signed_milliseconds
 from tracekit.report.comparison.waterfall import LESS, MORE, NOISE, Step, Waterfall, waterfalls
 from tracekit.report.comparison.words import Words, phase_name, side_names
 from tracekit.report.i18n import Locale
@@ -145,7 +145,7 @@ def _write_numbers(axes: Axes, one: Waterfall, spans: Sequence[tuple[float, floa
     texts = [
         (locale.milliseconds(one.before_us), ""),
         *((signed_milliseconds(locale, step.difference_us), "") for step in one.steps),
-        (locale.milliseconds(one.after_us), signed_percent(locale, relative)),
+        (locale.milliseconds(one.after_us), relative_change(locale, relative)),
     ]
     least = one.least_us
     limit = max(

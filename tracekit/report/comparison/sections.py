@@ -20,18 +20,17 @@ from tracekit.analysis.compare.schema import (
     TypeChange,
 )
 from tracekit.messages import N_, Message
+from tracekit.report.comparison.facts import method_lines, totals_of
 from tracekit.report.comparison.figures import (
     AnyChange,
     Sum,
     cut,
+    relative_change,
     share_percent,
     signed_milliseconds,
-    signed_percent,
     sum_of,
 )
 from tracekit.report.comparison.words import (
-    IDLE_VERDICTS,
-    VERDICTS,
     Words,
     of_phase,
     phase_name,
@@ -82,7 +81,7 @@ class Sections:
             for label, change, verdicts in totals_of(self._words, phase):
                 name = [markdown_cell_name(phase_name(phase))] if with_phase else []
                 cells = [*name, label, *_times(self.locale, change)]
-                percent = signed_percent(self.locale, change.relative)
+                percent = relative_change(self.locale, change.relative)
                 rows.append([*cells, percent, self._words.verdict(change, verdicts)])
         headers = [*([_("Phase")] if with_phase else []), _("Of a pass"), *self._time_headers(), "%"]
         text = table([*headers, _("Verdict")], rows, "l" * (1 + with_phase) + "rrrrl")
@@ -362,47 +361,9 @@ class Sections:
         locale = self.locale
         return [
             *_times(locale, row),
-            signed_percent(locale, row.relative),
+            relative_change(locale, row.relative),
             share_percent(locale, row.share),
         ]
-
-
-def totals_of(words: Words, phase: PhaseChange) -> Iterator[tuple[str, Change, dict[str, Message]]]:
-    """Label, change and verdicts of what is known of a pass."""
-    _ = words.locale._
-    for label, change, verdicts in (
-        (_("Latency without the profiler"), phase.latency, VERDICTS),
-        (_("Wall time under the profiler"), phase.wall, VERDICTS),
-        (words.quantity, phase.total, VERDICTS),
-        (_("GPU idle"), phase.gpu_idle, IDLE_VERDICTS),
-    ):
-        if change is not None:
-            yield label, change, verdicts
-
-
-def method_lines(
-    comparison: Comparison, locale: Locale, quote: Callable[[str], str] | None = None
-) -> Iterator[str]:
-    """Sentences on how a change was told from noise."""
-    method = comparison.method
-    lines = [
-        N_("test: {test} (`{function}`)", test=Message(method.test), function=method.function),
-        N_(
-            "correction for the number of rows: {correction} (`{function}`)",
-            correction=Message(method.correction),
-            function=method.correction_function,
-        ),
-        N_("level: {level:g}", level=method.level),
-        N_(
-            "margin: a row is slower or faster where it differs from before by more than {margin:.1%}, and "
-            "by more than {least:g} µs, in the mean and in the median, beyond what passes vary",
-            margin=method.margin,
-            least=method.least_us,
-        ),
-    ]
-    if any(max(one.passes_before, one.passes_after) < 2 for one in comparison.phases):
-        lines.append(N_("with one pass on each side nothing is known of noise, and no verdict is given"))
-    return (locale.message(line, quote) for line in lines)
 
 
 def _whole(total: Change) -> Sum:

@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tracekit.analysis.compare.schema import Change, Comparison, PhaseChange
-from tracekit.report.comparison.figures import signed_milliseconds, signed_percent
-from tracekit.report.comparison.sections import totals_of
+from tracekit.report.comparison.facts import totals_of
+from tracekit.report.comparison.figures import relative_change, signed_milliseconds
 from tracekit.report.comparison.words import Words, phase_name, ranked_places, side_names
 from tracekit.report.escape import clean
 from tracekit.report.i18n import Locale
@@ -75,7 +75,7 @@ def _totals(words: Words, phase: PhaseChange, width: int) -> Table:
     locale = words.locale
     for label, change, verdicts in totals_of(words, phase):
         times = [locale.duration(us) for us in (change.before_us, change.after_us)]
-        relative = signed_percent(locale, change.relative)
+        relative = relative_change(locale, change.relative)
         verdict = Text(words.verdict(change, verdicts), style=_style(change))
         table.add_row(Text(label, style="dim"), *(times if is_roomy else []), relative, verdict)
     return table
@@ -90,7 +90,7 @@ def _places(words: Words, phase: PhaseChange, width: int) -> Table | None:
     table = grid("r", "r", "l")
     locale = words.locale
     differences = [f"{signed_milliseconds(locale, row.difference_us)} {locale._('ms')}" for row in shown]
-    relatives = [signed_percent(locale, row.relative) for row in shown]
+    relatives = [relative_change(locale, row.relative) for row in shown]
     used = max(map(cell_len, differences)) + max(map(cell_len, relatives))
     room = max(1, width - used - PADDING - 2)
     for row, difference, relative in zip(shown, differences, relatives, strict=True):

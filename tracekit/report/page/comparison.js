@@ -4,6 +4,8 @@ const signed = (value, shown) =>
   !isKnown(value) ? DASH : Math.abs(value) < 1e-6 ? "0" : `${value > 0 ? "+" : "−"}${shown(Math.abs(value))}`;
 const signedMilliseconds = (us) => signed(us, format.milliseconds);
 const signedPercent = (share) => (share === 0 ? format.percent(0) : signed(share, format.percent));
+/** A difference ÷ what was before; as a factor where it is many times as much. */
+const relativeChange = (share) => (share >= 10 ? `×${format.fixed(1 + share, 1)}` : signedPercent(share));
 const sharePercent = (share) => signedPercent(share).replace(/^\+/, "");
 const pValue = (value) =>
   !isKnown(value) ? DASH : value && value < 0.001 ? format.lessThan(3) : format.fixed(value, 3);
@@ -65,7 +67,7 @@ const startChanges = (view, controls, { id, label, search, named, more = () => [
           );
         },
       },
-      numbers("relative", "relative", 92, () => "%", signedPercent, () => _("Of the time before")),
+      numbers("relative", "relative", 92, () => "%", relativeChange, () => _("Of the time before")),
       numbers("share", "share", 100, () => _("Share of the difference"), sharePercent, () =>
         _("Of the difference of the totals"),
       ),
