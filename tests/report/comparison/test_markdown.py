@@ -156,6 +156,7 @@ def test_appeared_and_vanished():
         ("`adapter`", "—", "0.600", "appeared"),
         ("`rotary`", "0.200", "—", "vanished"),
     ]
+    assert "*appeared: 1, together +0.600 ms; vanished: 1, together −0.200 ms.*" in markdown(build.llama())
     assert "Every module is on both sides." in markdown(build.single())
 
 

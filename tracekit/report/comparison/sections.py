@@ -155,7 +155,20 @@ class Sections:
             _Column(self.locale._("Module"), self._words.module),
             _Column(self.locale._("Type"), lambda row: self._words.module_type(row) or DASH),
         ]
-        return self._changes(rows, columns, [], with_total=False)
+        return self._changes(rows, columns, [], self._sums_of_verdicts, with_total=False)
+
+    def _sums_of_verdicts(self, phase: PhaseChange) -> Iterator[str]:
+        """How many modules appeared and vanished, and what these make."""
+        own = of_phase(self._comparison.modules, phase)
+        for verdict in ("appeared", "vanished"):
+            if found := [row for row in own if row.verdict == verdict]:
+                difference = signed_milliseconds(self.locale, sum_of(found).difference_us)
+                text = self.locale._("{verdict}: {n}, together {difference} ms")
+                yield text.format(
+                    verdict=self._words.verdict(found[0]),
+                    n=self.locale.count(len(found)),
+                    difference=difference,
+                )
 
     def changed_kernels(self) -> str:
         """Modules whose kernels are others, those alike as one row."""
@@ -163,7 +176,7 @@ class Sections:
             (phase, _alike(of_phase(self._comparison.modules, phase))) for phase in self._comparison.phases
         ]
         if not any(own for _phase, own in groups):
-            return self.locale._("Every module launches the kernels that it launched before.")
+            return self.locale._("No module that is on both sides launches other kernels.")
         return self._by_phase(groups, self._changed_table)
 
     def _changed_table(self, _phase: PhaseChange, groups: Sequence[Sequence[ModuleChange]]) -> str:
