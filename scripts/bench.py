@@ -6,6 +6,7 @@
     scripts/bench.py formats        a trace analysed and written, in each format and in all
     scripts/bench.py page           the page of 20,000 modules built and opened, against an empty page
     scripts/bench.py ranks          all ranks of a job, on processes and on Dask clusters of this machine
+    scripts/bench.py noise          captures of the same compared: how often chance is called a change
 
 `capture` runs where capture runs: with torch and transformers, on a GPU if there is one. `analyze` repeats
 `--trace` in time to each of `--sizes`, and also has Holistic Trace Analysis load it where that is installed.
@@ -30,6 +31,7 @@ from typing import Any
 
 from bench_analyze import SMOKE_GB, Benchmark, bench_analyze, write_markdown
 from bench_page import Timing, bench_page
+from bench_noise import Noise, bench_noise
 from bench_ranks import Run, bench_ranks
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -75,16 +77,17 @@ class Result:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=["capture", "analyze", "formats", "page", "ranks"])
+    parser.add_argument("what", choices=["capture", "analyze", "formats", "page", "ranks", "noise"])
     parser.add_argument("--device", help="cpu or cuda (default: the GPU if there is one)")
     parser.add_argument(
         "--rounds", type=int, metavar="N", help="runs of what is measured (5; analyze: 3; ranks: 1)"
     )
     parser.add_argument(
-        "--passes", type=int, default=20, metavar="N", help="capture: pairs of passes in each (20)"
+        "--passes", type=int, default=20, metavar="N", help="capture: pairs of passes in each; noise (20)"
     )
     parser.add_argument("--trace", metavar="FILE", help="the trace (a sample); analyze and ranks repeat it")
     parser.add_argument("--ranks", type=int, default=256, metavar="N", help="ranks: so many (256)")
+    parser.add_argument("--repetitions", type=int, default=100, metavar="N", help="noise: comparisons (100)")
     parser.add_argument("--sizes", default="0.1,0.3,1", help="analyze: of the JSON, in GB (0.1,0.3,1)")
     parser.add_argument(
         "--diverse",
@@ -104,7 +107,7 @@ def main() -> None:
     parser.add_argument("--json", metavar="FILE", help="the figures, also as JSON")
     parser.add_argument("--markdown", metavar="FILE", help="analyze: the figures, also as tables in Markdown")
     options = parser.parse_args()
-    results: list[Result] | list[Analysis] | list[Timing] | list[Benchmark] | list[Run]
+    results: list[Result] | list[Analysis] | list[Timing] | list[Benchmark] | list[Run] | list[Noise]
     usual = {"analyze": 1 if options.smoke else 3, "ranks": 1}
     rounds = options.rounds or usual.get(options.what, 5)
     if options.what == "capture":
@@ -116,6 +119,8 @@ def main() -> None:
     elif options.what == "ranks":
         sample = Path(options.trace or ROOT / "sample_traces" / "llama_small.json.gz")
         results = bench_ranks(sample, 4 if options.smoke else options.ranks, rounds)
+    elif options.what == "noise":
+        results = bench_noise(options.repetitions, options.passes)
     else:
         results = [
             bench_analyze(

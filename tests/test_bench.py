@@ -187,3 +187,14 @@ def test_bench_analyze_measures_every_step(tmp_path: Path) -> None:
     assert set(result["growth"]) == {".json", ".json.gz"}
     assert len(result["startup"]) == 3
     assert tables.read_text().count("\n| read |") == 1
+
+
+def test_chance_is_no_change_and_a_slowed_module_is_named_first(tmp_path: Path) -> None:
+    """By real captures of a small model; with `--repetitions 100` at least 95 have to report nothing."""
+    found = tmp_path / "noise.json"
+    command = [sys.executable, "scripts/bench.py", "noise", "--repetitions", "6", "--json", str(found)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(found.read_text())
+    assert row["without_change"] >= 5
+    assert row["named_first"] == row["slowed"]

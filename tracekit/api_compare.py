@@ -102,7 +102,7 @@ def compare(
     """What `after` takes more or less time for than `before`: each a trace, a `report.json` or a report.
 
     `level`: how often noise may pass for a change; `margin`: which share of a row's time is no change,
-    whatever the noise, by default 2 % of GPU time and 10 % of CPU time. `progress` is told the number of
+    whatever the noise, by default 2 % of GPU time and 15 % of CPU time. `progress` is told the number of
     bytes that were read of traces; so many `processes` decode each. Raises `UserError` as `analyze` does, and
     for reports that hold nothing to compare.
     """

@@ -54,7 +54,7 @@ def make_command(
     @click.option(
         "--margin",
         metavar="SHARE",
-        help="How much is no change, whatever the noise: 5%, 0.05; by default 2% of GPU, 10% of CPU time.",
+        help="How much is no change, whatever the noise: 5%, 0.05; by default 2% of GPU, 15% of CPU time.",
     )
     @click.option(
         "--top", type=click.IntRange(min=1), default=20, show_default=True, help="Rows of each table to list."

@@ -34,7 +34,7 @@ def compare(
     """What `after` takes more or less time for than `before`, per pass.
 
     `level`: how probable a difference by chance may be to be called a change; `margin`: how much of a row's
-    time may change without being one, by default 2 % of GPU time and 10 % of CPU time. Raises `UserError` for
+    time may change without being one, by default 2 % of GPU time and 15 % of CPU time. Raises `UserError` for
     reports that hold nothing to compare.
     """
     for one in (before, after):
