@@ -30,8 +30,8 @@ from pathlib import Path
 from typing import Any
 
 from bench_analyze import SMOKE_GB, Benchmark, bench_analyze, write_markdown
-from bench_page import Timing, bench_page
 from bench_noise import Noise, bench_noise
+from bench_page import Timing, bench_page
 from bench_ranks import Run, bench_ranks
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))

@@ -1,7 +1,7 @@
 """`bench.py noise`: how often a comparison calls chance a change, by captures of one and the same model.
 
-A small model runs on the CPU and is captured again and again in one process; each capture is compared with the
-one before. Then one of its modules is slowed down, and the comparison has to name that one first.
+A small model runs on the CPU and is captured again and again in one process; each capture is compared with
+the one before. Then one of its modules is slowed down, and the comparison has to name that one first.
 """
 
 from __future__ import annotations

@@ -119,10 +119,12 @@ def _headline(quantity: str, total: Change) -> Message:
     if total.verdict == "same":
         if of_gpu:
             return N_(
-                "no change beyond noise: a pass takes {after} ms of GPU time, and {before} ms before",
+                "no change beyond noise: a pass takes {before} ms of GPU time before, {after} ms after",
                 **values,
             )
-        return N_("no change beyond noise: a pass takes {after} ms of CPU time after {before} ms", **values)
+        return N_(
+            "no change beyond noise: a pass takes {before} ms of CPU time before, {after} ms after", **values
+        )
     values["percent"] = f"{abs(total.relative) * 100:.3g}" if total.relative is not None else "∞"
     if total.difference_us > 0:
         if of_gpu:
