@@ -6,6 +6,7 @@ the one before. Then one of its modules is slowed down, and the comparison has t
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ def bench_noise(repetitions: int, passes: int) -> list[Noise]:
         _report(model, Path(folder), passes)  # the first capture of a process also warms it up
         reports = [_report(model, Path(folder), passes) for _ in range(repetitions + 1)]
         changed = 0
-        for before, after in zip(reports, reports[1:], strict=False):
+        for before, after in itertools.pairwise(reports):
             comparison = compare(before, after)
             rows = [row for table in TABLES for row in getattr(comparison, table)]
             rows += [total for phase in comparison.phases for total in (phase.total, phase.wall) if total]
