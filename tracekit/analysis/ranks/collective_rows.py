@@ -8,7 +8,7 @@ import numpy as np
 from tracekit.analysis.ranks.clocks import Clocks
 from tracekit.analysis.ranks.joined import Joined
 from tracekit.analysis.ranks.kinds import bus_factor, message_bytes
-from tracekit.analysis.ranks.matching import Matches, has_sequence
+from tracekit.analysis.ranks.matching import Matches, has_sequence, numbers_of
 from tracekit.analysis.ranks.rank_collectives import UNKNOWN
 from tracekit.analysis.ranks.schema import CollectiveRow, GroupRow
 from tracekit.attribution import Floats, Mask
@@ -35,18 +35,16 @@ def group_rows(joined: Joined) -> list[GroupRow]:
 
 def collective_rows(joined: Joined, matches: Matches, clocks: Clocks) -> list[CollectiveRow]:
     """Those that took most time first."""
-    number = _classes(joined, matches)
-    distinct, which = np.unique(number, axis=1, return_inverse=True)
-    which = which.reshape(-1)
-    class_of_match = which[matches.last]
+    columns = _classes(joined, matches)
+    which = numbers_of(*columns)
     start_skew = _start_skews(joined, matches, clocks)
-    by_class = _by_group(which, distinct.shape[1])
-    matches_by_class = _by_group(class_of_match, distinct.shape[1])
+    by_class = _by_group(which, int(which.max(initial=-1)) + 1)
+    matches_by_class = _by_group(which[matches.last], len(by_class))
     is_matched = np.zeros(len(joined), np.bool_)
     is_matched[matches.row] = True
     rows = [
-        _row(joined, matches, column, by_class[at], matches_by_class[at], is_matched, start_skew)
-        for at, column in enumerate(distinct.T.tolist())
+        _row(joined, matches, columns[:, own[0]].tolist(), own, met, is_matched, start_skew)
+        for own, met in zip(by_class, matches_by_class, strict=True)
     ]
     order = sorted(range(len(rows)), key=lambda at: (-int(joined.duration[by_class[at]].sum()), at))
     return [rows[at] for at in order]

@@ -139,7 +139,10 @@ def encode(summary: RankSummary) -> bytes:
 
 
 def decode(data: bytes) -> RankSummary:
-    """The summary that was encoded; raises `ValueError` for other bytes, and for those of another version."""
+    """The summary that was encoded, its columns in the smallest types that hold them.
+
+    Raises `ValueError` for other bytes, and for those of another version.
+    """
     if not data.startswith(_MAGIC):
         raise ValueError("no summary of a rank")
     try:
@@ -198,4 +201,4 @@ def _unpacked(kind: str, count: int, data: bytes) -> Ints:
     if kind not in _TYPES or count * np.dtype(kind).itemsize != len(data):
         raise ValueError("a column of a wrong length")
     parts = np.frombuffer(data, np.uint8).reshape(np.dtype(kind).itemsize, count)
-    return np.ascontiguousarray(parts.T).reshape(-1).view(kind).astype(np.int64)
+    return np.ascontiguousarray(parts.T).reshape(-1).view(kind)

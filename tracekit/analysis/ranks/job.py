@@ -63,7 +63,7 @@ def combine(summaries: Sequence[RankSummary], lost: Sequence[LostRank] = ()) -> 
         stragglers=_stragglers(joined, losses, late, rows),
         modules=tuple(modules),
         heat_map=heat_map(joined, clocks),
-        notes=tuple(job_notes(joined, matches, clocks, summaries, left_out, dropped)),
+        notes=tuple(job_notes(joined, matches, clocks, summaries, losses, left_out, dropped)),
     )
     return msgspec.structs.replace(job, findings=tuple(job_findings(job)))
 

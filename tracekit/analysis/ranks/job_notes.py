@@ -10,6 +10,7 @@ import numpy as np
 from tracekit.analysis.ranks.clocks import Clocks
 from tracekit.analysis.ranks.columns import RankSummary
 from tracekit.analysis.ranks.joined import Joined
+from tracekit.analysis.ranks.late import Losses
 from tracekit.analysis.ranks.matching import Matches, has_sequence
 from tracekit.analysis.ranks.rank_collectives import UNKNOWN
 from tracekit.analysis.ranks.spreads import MOST_MODULES
@@ -21,6 +22,7 @@ def job_notes(
     matches: Matches,
     clocks: Clocks,
     summaries: Sequence[RankSummary],
+    losses: Losses,
     left_out: int,
     dropped: int,
 ) -> Iterator[Message]:
@@ -37,6 +39,12 @@ def job_notes(
                 count=dropped,
             )
         yield from _about_clocks(joined, matches, clocks)
+    if losses.compared < losses.delayed:
+        yield N_(
+            "where late ranks lost time is taken from the {compared} costliest of {delayed} collectives",
+            compared=losses.compared,
+            delayed=losses.delayed,
+        )
     if left_out:
         yield N_(
             "the {most} modules with most time have rows, {left_out} others do not",

@@ -64,19 +64,19 @@ def join(summaries: Sequence[RankSummary], ranks: Sequence[int]) -> Joined:
     kinds, groups, dtypes = Table(), Table(), Table()
     tables = [one.collectives for one in summaries]
     clock = np.array([(one.clock_base or 0) + one.origin for one in summaries], np.int64)
-    place = np.repeat(np.arange(len(summaries)), [len(one) for one in tables])
+    place = np.repeat(np.arange(len(summaries), dtype=np.int32), [len(one) for one in tables])
 
     def column(name: str) -> Ints:
         return np.concatenate([np.empty(0, np.int64), *(getattr(one, name) for one in tables)])
 
     def renumbered(name: str, table: Table, values: str) -> Ints:
         own = [
-            np.array([*(table[value] for value in getattr(one, values)), UNKNOWN], np.int64)[
+            np.array([*(table[value] for value in getattr(one, values)), UNKNOWN], np.int32)[
                 getattr(one, name)
             ]
             for one in tables
         ]
-        return np.concatenate([np.empty(0, np.int64), *own])
+        return np.concatenate([np.empty(0, np.int32), *own])
 
     return Joined(
         summaries=summaries,

@@ -18,7 +18,7 @@ from tracekit.attribution import NOBODY, Floats, numbered, pair_keys, sum_by
 from tracekit.trace import Ints
 
 MOST_PLACES = 5  # in a report
-_MOST_ROWS = 5_000_000  # of work that is compared
+_MOST_ROWS = 2_000_000  # of work that is compared
 _NOTHING_LESS_NS = 1_000  # a difference that a report would not tell from none
 
 
@@ -33,6 +33,8 @@ class Losses:
     own: Floats
     others: Floats
     earlier: Floats  # of each place: lost before, in collectives of others
+    compared: int  # collectives before which work was compared, the costliest …
+    delayed: int  # … of so many that somebody came last to
 
 
 def late_ranks(joined: Joined, matches: Matches, losses: Losses) -> list[LateRank]:
@@ -86,22 +88,20 @@ def late_places(joined: Joined, losses: Losses, place: int) -> list[LatePlace]:
 
 def find_losses(joined: Joined, matches: Matches) -> Losses:
     """Compares the work before the collectives that cost most, as many as is reasonable."""
-    table = _work(joined)
-    chosen = _costliest(matches, table)
+    chosen = _costliest(joined, matches)
     positions = _spread(matches.first[chosen], matches.count[chosen])
     which = np.repeat(np.arange(len(chosen)), matches.count[chosen])  # of `chosen`
     row = matches.row[positions]
+    table = _work(joined, row)
     is_last = np.zeros(len(row), np.bool_)
     is_last[np.cumsum(matches.count[chosen]) - matches.count[chosen]] = True
     # Every piece of work in the windows before these collectives.
-    counts = table.behind[row] - table.first[row]
-    piece = _spread(table.first[row], counts)
-    of = np.repeat(np.arange(len(row)), counts)
-    keys, cell = np.unique(pair_keys(which[of], table.item[piece], len(table.items)), return_inverse=True)
-    own = np.bincount(cell, np.where(is_last[of], table.time[piece], 0), len(keys))
+    of = table.row
+    keys, cell = np.unique(pair_keys(which[of], table.item, len(table.items)), return_inverse=True)
+    own = np.bincount(cell, np.where(is_last[of], table.time, 0), len(keys))
     number, item = np.divmod(keys, len(table.items))
     others = _median_of_others(
-        cell[~is_last[of]], table.time[piece][~is_last[of]], matches.count[chosen][number] - 1
+        cell[~is_last[of]], table.time[~is_last[of]], matches.count[chosen][number] - 1
     )
     excess = np.maximum(own - others, 0)
     excess[own == 0] = 0
@@ -124,48 +124,54 @@ def find_losses(joined: Joined, matches: Matches) -> Losses:
         own=sum_by(which_cell, own[some], len(cells)),
         others=sum_by(which_cell, others[some], len(cells)),
         earlier=earlier,
+        compared=len(chosen),
+        delayed=int((matches.delay > 0).sum()),
     )
 
 
 @dataclass(frozen=True)
 class _Work:
-    """All ranks' work, by window; `first` and `behind` say for each window where its rows are."""
+    """Work in some windows."""
 
-    first: Ints
-    behind: Ints
+    row: Ints  # position of the window among those asked for
     item: Ints  # number of module and idle
     time: Ints
     items: Ints  # two columns: module, idle
 
 
-def _work(joined: Joined) -> _Work:
+def _work(joined: Joined, windows: Ints) -> _Work:
+    """Of all ranks in those windows."""
     above = lifted(joined.modules, min((one.level for one in joined.summaries), default=0))
-    windows, modules, times, idles = [], [], [], []
+    position = np.full(len(joined), NOBODY)
+    position[windows] = np.arange(len(windows))
+    rows, items, times = ([np.empty(0, np.int64)] for _ in range(3))
     for place, one in enumerate(joined.summaries):
         work, names = one.work, above[joined.modules.of_place[place]]
+        row = position[joined.first_row[place] :][work.window]
         for column, is_idle in ((work.busy, 0), (work.idle, 1)):
-            some = column > 0
-            windows.append(work.window[some] + joined.first_row[place])
-            modules.append(names[work.module[some]])
+            some = (column > 0) & (row != NOBODY)
+            rows.append(row[some])
+            items.append(2 * (names[work.module[some]] + 1) + is_idle)
             times.append(column[some])
-            idles.append(np.full(int(some.sum()), is_idle))
-    empty = np.empty(0, np.int64)
-    window, module, time, idle = (
-        np.concatenate([empty, *parts]) for parts in (windows, modules, times, idles)
-    )
-    items, item = numbered(2 * (module + 1) + idle)
-    cells, cell = numbered(pair_keys(window, item, max(1, len(items))))  # what was lifted is joined
-    time = sum_by(cell, time, len(cells)).astype(np.int64) if len(time) else time
-    window, item = np.divmod(cells, max(1, len(items))) if len(time) else (empty, empty)
-    bounds = np.searchsorted(window, np.arange(len(joined) + 1))
-    return _Work(bounds[:-1], bounds[1:], item, time, np.stack((items // 2 - 1, items % 2), axis=1))
+    row, time = np.concatenate(rows), np.concatenate(times)
+    distinct, item = numbered(np.concatenate(items))
+    cells, cell = numbered(pair_keys(row, item, max(1, len(distinct))))  # what was lifted is joined
+    if not len(row):
+        cells = cells[:0]
+    row, item = np.divmod(cells, max(1, len(distinct)))
+    summed = np.rint(sum_by(cell, time, len(cells))).astype(np.int64)
+    return _Work(row, item, summed, np.stack((distinct // 2 - 1, distinct % 2), axis=1))
 
 
-def _costliest(matches: Matches, table: _Work) -> Ints:
+def _costliest(joined: Joined, matches: Matches) -> Ints:
     """The collectives with a delay, the costliest first, as long as not too many rows are to be compared."""
     order = np.argsort(-matches.delay, kind="stable")
     order = order[matches.delay[order] > 0]
-    rows = (table.behind - table.first)[matches.row]
+    counts = [
+        np.bincount(one.work.window, minlength=len(one.collectives))[: len(one.collectives)]
+        for one in joined.summaries
+    ]
+    rows = np.concatenate([np.empty(0, np.int64), *counts])[matches.row]
     per_match = sum_by(matches.number, rows, len(matches))[order]
     kept: Ints = order[np.cumsum(per_match) <= _MOST_ROWS]
     return np.sort(kept)

@@ -13,7 +13,7 @@ import numpy as np
 from tracekit.analysis.ranks.joined import Joined, groups_are_known
 from tracekit.analysis.ranks.kinds import MEETINGS, is_sized
 from tracekit.analysis.ranks.rank_collectives import UNKNOWN
-from tracekit.attribution import Mask, pair_keys
+from tracekit.attribution import Mask, numbered, pair_keys
 from tracekit.trace import Ints
 
 
@@ -93,9 +93,7 @@ def _numbers(joined: Joined, rows: Ints) -> Ints:
     step = np.where((sequence == UNKNOWN) & in_steps, joined.step[rows], UNKNOWN)
     sized = np.append([is_sized(kind) for kind in joined.kinds], False)[joined.kind[rows]].astype(np.bool_)
     size = np.where(sized, np.maximum(joined.bytes_in[rows], joined.bytes_out[rows]), UNKNOWN)
-    key = np.zeros(len(rows), np.int64)
-    for column in (joined.group[rows], joined.kind[rows], sequence, step, size):
-        key = _joined(key, column)
+    key = numbers_of(joined.group[rows], joined.kind[rows], sequence, step, size)
     order = np.lexsort((joined.start[rows], joined.place[rows], key))
     ordered_key, ordered_place = key[order], joined.place[rows][order]
     is_first = np.ones(len(rows), np.bool_)
@@ -103,11 +101,13 @@ def _numbers(joined: Joined, rows: Ints) -> Ints:
     starts = np.flatnonzero(is_first)
     occurrence = np.empty(len(rows), np.int64)
     occurrence[order] = np.arange(len(rows)) - np.repeat(starts, np.diff(np.append(starts, len(rows))))
-    return _joined(key, occurrence)
+    return numbers_of(key, occurrence)
 
 
-def _joined(key: Ints, column: Ints) -> Ints:
-    """A number for each pair of both."""
-    _, codes = np.unique(column, return_inverse=True)
-    _, numbers = np.unique(pair_keys(key, codes, int(codes.max(initial=0)) + 1), return_inverse=True)
-    return np.asarray(numbers, np.int64)
+def numbers_of(*columns: Ints) -> Ints:
+    """For each row of the columns a number that equal rows share, from 0 on."""
+    key = np.zeros(len(columns[0]), np.int64)
+    for column in columns:
+        _, codes = np.unique(column, return_inverse=True)
+        _, key = numbered(pair_keys(key, codes, int(codes.max(initial=0)) + 1))
+    return key

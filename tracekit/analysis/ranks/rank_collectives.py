@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,8 +24,7 @@ UNKNOWN = -1
 _KERNEL = 0  # in GPU_KINDS
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """A process group, as far as a trace tells; two ranks mean the same one by the same values."""
 
     name: str | None
