@@ -16,6 +16,8 @@ _HIGH, _MEDIUM = 0.1, 0.03
 
 def job_findings(job: Job) -> list[Finding]:
     """The findings of a job that has all else."""
+    if job.time is None or not job.time.wall_us:
+        return []
     found = [*_stragglers(job), *_waiting(job), *_exposed(job), *_imbalance(job)]
     return sorted(found, key=lambda one: -(one.gain_us or 0.0))
 
@@ -96,27 +98,29 @@ def _waiting(job: Job) -> Iterator[Finding]:
 
 
 def _exposed(job: Job) -> Iterator[Finding]:
+    """What of it is waiting is another finding, and nothing that overlapping would help."""
     time = job.time
-    if time is None or time.communication_exposed_us < LEAST_SHARE * time.wall_us:
+    gain = time.communication_exposed_us - (time.waiting_us or 0.0) if time else 0.0
+    if time is None or gain < LEAST_SHARE * time.wall_us:
         return
     yield Finding(
         id="ranks.exposed",
-        severity=_severity(time.communication_exposed_us / time.wall_us),
+        severity=_severity(gain / time.wall_us),
         evidence=N_(
             "during {time} ms of a step ({share}%) collectives run and nothing is computed (median over the "
             "ranks)",
             time=ms(time.communication_exposed_us),
             share=percent(time.communication_exposed_us / time.wall_us),
         ),
-        gain_us=time.communication_exposed_us,
+        gain_us=gain,
         advice=N_("overlap them with computation: larger buckets, earlier launches, prefetching"),
     )
 
 
 def _imbalance(job: Job) -> Iterator[Finding]:
-    """The module whose own work differs most over the ranks."""
-    time = job.time
-    rows = [row for row in job.modules if row.ranks > 1]
+    """The module whose own work differs most over the ranks, unless a straggler is one for that."""
+    time, named = job.time, {one.module for one in job.stragglers[:_MOST_STRAGGLERS]}
+    rows = [row for row in job.modules if row.ranks > 1 and row.path not in named]
     if time is None or not rows:
         return
     worst = max(rows, key=lambda row: row.own.max_us - row.own.mean_us)
