@@ -79,7 +79,7 @@ def plausible(joined: Joined, matches: Matches) -> tuple[Matches, Clocks, int]:
 
 
 def _hosts(joined: Joined, offset: Ints, known: Mask) -> Ints:
-    """A number for each place: of its host, or of the places whose clocks agree with its own."""
+    """A number for each place: of its host. Ranks of unnamed hosts have one if all their clocks agree."""
     numbers: dict[str, int] = {}
     host = np.array(
         [
@@ -88,11 +88,9 @@ def _hosts(joined: Joined, offset: Ints, known: Mask) -> Ints:
         ],
         np.int64,
     )
-    unnamed = np.flatnonzero(known & np.array([one.host is None for one in joined.summaries], np.bool_))
-    unnamed = unnamed[np.argsort(offset[unnamed], kind="stable")]
-    if len(unnamed):
-        apart = np.concatenate(([True], np.diff(offset[unnamed]) > AGREE_NS))
-        host[unnamed] = unnamed[np.flatnonzero(apart)[np.cumsum(apart) - 1]]
+    unnamed = known & np.array([one.host is None for one in joined.summaries], np.bool_)
+    if unnamed.any() and np.ptp(offset[unnamed]) <= AGREE_NS:
+        host[unnamed] = host[unnamed][0]
     return host
 
 

@@ -11,7 +11,7 @@ from tracekit.analysis.ranks.kinds import bus_factor, message_bytes
 from tracekit.analysis.ranks.matching import Matches, has_sequence, numbers_of
 from tracekit.analysis.ranks.rank_collectives import UNKNOWN
 from tracekit.analysis.ranks.schema import CollectiveRow, GroupRow
-from tracekit.attribution import Floats, Mask
+from tracekit.attribution import NOBODY, Floats, Mask
 from tracekit.trace import Ints
 
 
@@ -90,6 +90,7 @@ def _row(
         group=group if group != UNKNOWN else len(joined.groups),
         op=op,
         dtype=None if dtype == UNKNOWN else joined.dtypes[dtype],
+        module=_caller(joined, rows),
         bytes=size_of_message,
         count=len(own) + int(np.bincount(joined.place[alone]).max(initial=0)),
         matched=len(own),
@@ -114,6 +115,12 @@ def _row(
         algorithm_gbs=speed,
         bus_gbs=speed * factor if speed is not None and factor is not None else None,
     )
+
+
+def _caller(joined: Joined, rows: Ints) -> str | None:
+    calls = np.bincount(joined.module[rows] + 1)
+    caller = int(calls.argmax()) - 1
+    return None if caller == NOBODY else joined.modules.paths[caller]
 
 
 def _waiting(matches: Matches, own: Ints) -> int:

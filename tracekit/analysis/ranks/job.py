@@ -23,6 +23,8 @@ from tracekit.attribution import sum_by
 STRAGGLER_SHARE = 0.01
 """Of the time of the steps: a rank that costs the others less is none."""
 
+_OWN_SHARE = 0.5  # of what a rank was late before: it lost no less itself
+
 _PARTS = {
     "wall_us": "wall",
     "compute_us": "compute",
@@ -158,22 +160,26 @@ def _stragglers(
     for one in late:
         if not wall or one.delay_us < STRAGGLER_SHARE * wall:
             continue
-        worst = one.places[0] if one.places else None
-        module = concentrated(joined, losses, place_of_rank[one.rank])
-        by_modules = (
-            worst is not None and worst.cause in ("module", "waiting_for_host") and module is not None
-        )
-        found.append(
-            Straggler(
-                rank=one.rank,
-                delay_us=one.delay_us,
-                share=one.delay_us / wall,
-                last_share=one.last / one.collectives,
-                cause=worst.cause if worst else None,
-                module=joined.modules.paths[module[0]] if by_modules and module else None,
-                lost_us=(
-                    round(module[1]) / 1000 if by_modules and module else worst.lost_us if worst else None
-                ),
-            )
-        )
+        found.append(_straggler(one, one.delay_us / wall, joined, losses, place_of_rank[one.rank]))
     return tuple(sorted(found, key=lambda one: -one.delay_us))
+
+
+def _straggler(late: LateRank, share: float, joined: Joined, losses: Losses, place: int) -> Straggler:
+    """What it lost itself says more of it than that it was late before, unless that is by far the most."""
+    own = [one for one in late.places if one.cause != "earlier_collective"]
+    earlier = [one for one in late.places if one.cause == "earlier_collective"]
+    is_own = sum(one.lost_us for one in own) >= _OWN_SHARE * sum(one.lost_us for one in earlier)
+    places = own if is_own and own else earlier
+    worst = places[0] if places else None
+    module, lost_us = None, worst.lost_us if worst else None
+    if worst and worst.module is not None and (holding := concentrated(joined, losses, place)):
+        module, lost_us = joined.modules.paths[holding[0]], round(holding[1]) / 1000
+    return Straggler(
+        rank=late.rank,
+        delay_us=late.delay_us,
+        share=share,
+        last_share=late.last / late.collectives,
+        cause=worst.cause if worst else None,
+        module=module,
+        lost_us=lost_us,
+    )

@@ -49,6 +49,7 @@ class Joined:
     dtype: Ints
     bytes_in: Ints
     bytes_out: Ints
+    module: Ints  # of `modules`, `NOBODY`
     first_row: Ints  # of each place, and behind the last
 
     def __len__(self) -> int:
@@ -78,10 +79,13 @@ def join(summaries: Sequence[RankSummary], ranks: Sequence[int]) -> Joined:
         ]
         return np.concatenate([np.empty(0, np.int32), *own])
 
+    modules = _modules(summaries)
+    callers = [of[one.module] for of, one in zip(modules.of_place, tables, strict=True)]
     return Joined(
         summaries=summaries,
         ranks=ranks,
-        modules=_modules(summaries),
+        modules=modules,
+        module=np.concatenate([np.empty(0, np.int32), *callers]),
         kind=renumbered("kind", kinds, "kinds"),
         group=renumbered("group", groups, "groups"),
         dtype=renumbered("dtype", dtypes, "dtypes"),
@@ -119,7 +123,7 @@ def _modules(summaries: Sequence[RankSummary]) -> Modules:
                 types.append(kind)
                 parents.append(own[parent] if 0 <= parent < len(own) and own[parent] != number else NOBODY)
             own.append(number)
-        of_place.append(np.array([*own, NOBODY], np.int64))
+        of_place.append(np.array([*own, NOBODY], np.int32))
         before = one.module_paths, of_place[-1]
     parent = np.array(parents, np.int64)
     return Modules(list(numbers), types, parent, depths(parent), of_place)

@@ -37,6 +37,8 @@ def is_communication_kernel(name: str) -> bool:
 def kind_of(*names: str) -> str:
     """ "allreduce", "allgather", …: by the first of the names that says so; else `OTHER`."""
     for name in names:
+        if "cross_device_reduce" in name:  # vLLM's and SGLang's own all-reduce
+            return "allreduce"
         try:
             return collective_kind(name)
         except UnknownCostError:

@@ -205,9 +205,9 @@ def _median_waits(matches: Matches) -> Floats:
 
 
 def concentrated(joined: Joined, losses: Losses, place: int, share: float = 0.5) -> tuple[int, float] | None:
-    """The deepest module that, with all below it, holds more than `share` of what the place lost; and that.
+    """The deepest module that, with all below it, holds more than `share` of what the place lost itself.
 
-    None where no module does.
+    And how much it holds, ns; None where no module does.
     """
     at = (losses.place == place) & (losses.module != NOBODY)
     modules = joined.modules
@@ -216,7 +216,7 @@ def concentrated(joined: Joined, losses: Losses, place: int, share: float = 0.5)
         parent = int(modules.parent[number])
         if parent != NOBODY and total[number]:
             total[parent] += total[number]
-    whole = float(losses.lost[losses.place == place].sum()) + float(losses.earlier[place])
+    whole = float(losses.lost[losses.place == place].sum())
     holding = np.flatnonzero(total > share * whole)
     if not len(holding):
         return None

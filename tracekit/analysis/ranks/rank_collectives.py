@@ -16,6 +16,7 @@ from tracekit.analysis.ranks.kinds import (
     kind_of,
     sizes_of,
 )
+from tracekit.analysis.ranks.step_windows import StepWindows
 from tracekit.attribution import NOBODY, Attribution, Mask, innermost, nearest
 from tracekit.trace import NO_ID, Ints, RecordedCollective, Trace
 from tracekit.trace.tables import Table
@@ -39,7 +40,6 @@ class RankCollectives:
 
     start: Ints
     end: Ints
-    issued: Ints  # when the host called it
     kind: Ints  # index into kinds
     group: Ints  # index into groups, `UNKNOWN`
     sequence: Ints
@@ -47,7 +47,7 @@ class RankCollectives:
     bytes_in: Ints
     bytes_out: Ints
     module: Ints  # that called it, `NOBODY`
-    step: Ints  # its number, `UNKNOWN` outside steps
+    step: Ints  # the number of that in which the host called it, `UNKNOWN` outside steps
     kinds: Sequence[str]
     groups: Sequence[Group]
     dtypes: Sequence[str]
@@ -64,11 +64,16 @@ def communicates(trace: Trace) -> Mask:
     """Per GPU event: the kernel of a collective, by its name or because the trace says so."""
     events, recorded = trace.gpu_events, trace.collectives
     own = holds_for_names(events.name, trace, is_communication_kernel)
-    own |= np.isin(events.correlation, recorded.correlation[recorded.correlation != NO_ID])
-    return np.asarray(own & (events.kind == _KERNEL), np.bool_)
+    own &= events.kind == _KERNEL
+    told = np.isin(events.correlation, recorded.correlation[recorded.correlation != NO_ID])
+    rest = np.flatnonzero(told & ~own & (events.kind == _KERNEL))
+    own[rest] = _rows_of_kernels(trace, rest) != NOBODY  # a graph's kernels share a correlation
+    return own
 
 
-def gpu_collectives(trace: Trace, attribution: Attribution, event: Ints) -> RankCollectives:
+def gpu_collectives(
+    trace: Trace, attribution: Attribution, windows: StepWindows, event: Ints
+) -> RankCollectives:
     """Of the GPU events `event`, which are kernels of collectives.
 
     What a kernel does not tell of itself, the op around its launch does, else the names around it.
@@ -92,11 +97,11 @@ def gpu_collectives(trace: Trace, attribution: Attribution, event: Ints) -> Rank
     scope = np.where(attribution.in_module, attribution.gpu_scope, attribution.gpu_backward_scope)[event]
     code = np.append(recorded.recorded, NOBODY)[row]
     return _collectives(
-        trace, attribution, code, named, events.start[event], events.end[event], issued, scope
+        trace, attribution, windows, code, named, events.start[event], events.end[event], issued, scope
     )
 
 
-def cpu_collectives(trace: Trace, attribution: Attribution) -> RankCollectives:
+def cpu_collectives(trace: Trace, attribution: Attribution, windows: StepWindows) -> RankCollectives:
     """Of the ranges on the CPU that the collectives of gloo and its like are.
 
     They run on threads of their own, in the order in which they are called: the calls, which are ops, tell
@@ -127,7 +132,7 @@ def cpu_collectives(trace: Trace, attribution: Attribution) -> RankCollectives:
     issued = np.where(op != NOBODY, np.append(ops.start, 0)[op], start)
     named = recorded.name[at][None, :]
     return _collectives(
-        trace, attribution, recorded.recorded[at], named, start, recorded.end[at], issued, scope
+        trace, attribution, windows, recorded.recorded[at], named, start, recorded.end[at], issued, scope
     )
 
 
@@ -160,6 +165,7 @@ def _rows_of_ops(trace: Trace, attribution: Attribution) -> Ints:
 def _collectives(
     trace: Trace,
     attribution: Attribution,
+    windows: StepWindows,
     code: Ints,
     named: Ints,
     start: Ints,
@@ -167,7 +173,10 @@ def _collectives(
     issued: Ints,
     scope: Ints,
 ) -> RankCollectives:
-    """`code`: of each in trace.recorded; `named`: names that may say what it is, the best first."""
+    """`code`: of each in trace.recorded; `named`: names that may say what it is, the best first.
+
+    `issued`: when the host called it, and `scope`: where.
+    """
     values = _Values(trace)
     distinct, which = np.unique(np.vstack((code, named)), axis=1, return_inverse=True)
     rows = [values.row(code, names) for code, *names in distinct.T.tolist()]
@@ -176,7 +185,6 @@ def _collectives(
     return RankCollectives(
         start=start,
         end=end,
-        issued=issued,
         kind=columns[0],
         group=columns[1],
         sequence=columns[2],
@@ -184,7 +192,7 @@ def _collectives(
         bytes_in=columns[4],
         bytes_out=columns[5],
         module=np.append(attribution.tree.module, np.int32(NOBODY))[scope],
-        step=np.full(len(start), UNKNOWN),
+        step=np.append(windows.number, UNKNOWN)[windows.of(issued)],
         kinds=values.kinds.listed(),
         groups=values.groups.listed(),
         dtypes=values.dtypes.listed(),

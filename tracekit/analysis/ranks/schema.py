@@ -90,6 +90,7 @@ class CollectiveRow(Row, frozen=True, kw_only=True):
     group: int  # position in Job.groups
     op: str  # "allreduce", "allgather", …
     dtype: str | None = None
+    module: str | None = None  # path of the one that calls most of them; None: no module does
     bytes: int | None = None  # the size S of nccl-tests: of the whole message, on the gathered side
     count: int  # how many there were
     matched: int  # of these, how many were found on several ranks …

@@ -30,7 +30,7 @@ from tracekit.trace import Ints, Trace, read
 
 BINS = 512
 MOST_COLLECTIVES = 20_000
-MOST_MODULE_STEPS = 100_000
+MOST_MODULE_STEPS = 50_000
 _KERNEL = 0  # in GPU_KINDS
 
 
@@ -49,7 +49,9 @@ def summary_of(trace: Trace, attribution: Attribution) -> RankSummary:
     windows = step_windows(trace, attribution)
     host = host_time(trace, attribution)
     activity = (
-        _of_gpu(trace, attribution, host) if len(trace.gpu_events) else _of_cpu(trace, attribution, host)
+        _of_gpu(trace, attribution, windows, host)
+        if len(trace.gpu_events)
+        else _of_cpu(trace, attribution, windows, host)
     )
     collectives, left_out = _first_ones(activity.collectives)
     parent = np.array([one.parent for one in attribution.tree.modules], np.int64)
@@ -87,9 +89,7 @@ def summary_of(trace: Trace, attribution: Attribution) -> RankSummary:
             collectives,
             start=collectives.start - first,
             end=collectives.end - first,
-            issued=collectives.issued - first,
             module=new[collectives.module],
-            step=np.append(windows.number, UNKNOWN)[windows.of(collectives.issued)],
         ),
         module_steps=replace(module_steps, module=new[module_steps.module]),
         work=replace(work, module=new[work.module]),
@@ -108,7 +108,7 @@ class _Activity:
     left_out_devices: int = 0  # whose collectives are not among these
 
 
-def _of_gpu(trace: Trace, attribution: Attribution, host: HostTime) -> _Activity:
+def _of_gpu(trace: Trace, attribution: Attribution, windows: StepWindows, host: HostTime) -> _Activity:
     events = trace.gpu_events
     communicating = communicates(trace)
     copies: Mask = np.not_equal(events.kind, _KERNEL)
@@ -124,7 +124,9 @@ def _of_gpu(trace: Trace, attribution: Attribution, host: HostTime) -> _Activity
     if len(devices) > 1:  # of several ranks in one trace: matched with other traces would be nonsense
         own = own[events.device[own] == devices[count.argmax()]]
     collectives = (
-        gpu_collectives(trace, attribution, own) if len(own) else cpu_collectives(trace, attribution)
+        gpu_collectives(trace, attribution, windows, own)
+        if len(own)
+        else cpu_collectives(trace, attribution, windows)
     )
     working = np.flatnonzero(~communicating)
     module = module_of_gpu_events(attribution)
@@ -160,8 +162,8 @@ def _sorted(start: Ints, end: Ints) -> tuple[Ints, Ints]:
     return spans.start, spans.end
 
 
-def _of_cpu(trace: Trace, attribution: Attribution, host: HostTime) -> _Activity:
-    collectives = cpu_collectives(trace, attribution)
+def _of_cpu(trace: Trace, attribution: Attribution, windows: StepWindows, host: HostTime) -> _Activity:
+    collectives = cpu_collectives(trace, attribution, windows)
     time = cpu_time(trace, attribution, collectives.start, collectives.end)
     partition = Partition(time.compute, time.busy, time.communication, time.busy)
     piece, _, start, end = _outside(host.start, host.end, time.exposed)

@@ -10,7 +10,7 @@ from tracekit.analysis.ranks.spans import in_common
 from tracekit.attribution import depths, numbered, pair_keys, sum_by
 from tracekit.trace import Ints
 
-MOST_ROWS = 60_000
+MOST_ROWS = 40_000
 """What a summary holds at most: below, modules' rows are joined with their parents', level by level."""
 
 
