@@ -9,12 +9,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
-from tests.analysis.ranks.traces import rank_trace
+from tests.analysis.ranks.traces import facts, rank_trace
 from tests.builder import TraceBuilder
-from tracekit.analysis.ranks import RankSummary, decode, encode, summarise
+from tracekit.analysis.ranks import RankSummary, combine, decode, encode, summarise
 
 # Two ranks, two steps: what Block_0 and Block_1 take, µs.
 WORKS = [[(100.0, 200.0), (150.0, 200.0)], [(100.0, 200.0), (100.0, 100.0)]]
@@ -175,6 +176,37 @@ def test_devices_of_merged_traces_are_told_apart(tmp_path: Path) -> None:
     ]
     assert len(found.collectives) == 2
     assert any("merged" in str(warning) for warning in found.warnings)
+
+
+def test_devices_whose_numbers_meet_are_kept_apart(tmp_path: Path) -> None:
+    builder = TraceBuilder().range("ProfilerStep#1", 0, 100)
+    for number, (pid, device, end) in enumerate(((0, 0, 20), (1, 0, 30), (2, 1, 40))):
+        builder.launch(number, 5)
+        args = {"correlation": number, "device": device}
+        builder.event("kernel", "kernel", 10, end, pid=pid, tid=7, args=args)
+    assert sorted(micros(summary(tmp_path, builder).steps.compute)) == [10, 20, 30]
+
+
+def test_numbers_that_cannot_be_are_unknown(tmp_path: Path) -> None:
+    builder = TraceBuilder().range("ProfilerStep#999999999999999999", 0, 8.9e15)
+    known = facts(2, 2**62, **{"In msg nelems": 2**62, "Group size": 2**62, "Process Group Ranks": {"a": 1}})
+    builder.launch(1, 5).event(
+        "kernel", "nccl", 10, 20, pid=0, tid=7, args={**known, "correlation": 1, "device": 0}
+    )
+    builder.event("kernel", "nccl", 8e15, 8e15 + 1, pid=0, tid=7, args={"correlation": 2, "device": "x"})
+    builder.metadata = {
+        "distributedInfo": {"rank": -1, "world_size": 2**62, "pg_config": [{"pg_size": 10**30}, 7]},
+        "baseTimeNanoseconds": 2**63 - 1,
+        "host_name": ["node"],
+    }
+    found = summary(tmp_path, builder)
+    assert (found.rank, found.world_size, found.host, found.clock_base) == (None, 2**62, None, None)
+    calls = found.collectives
+    assert (calls.bytes_in.tolist()[0], calls.bytes_out.tolist()[0]) == (-1, 20_000_000)
+    assert [group.size for group in calls.groups] == [None]
+    job = combine([decode(encode(found))] * 2)
+    assert job.missing_ranks == ()
+    json.loads(msgspec.json.encode(job))
 
 
 @pytest.mark.skipif(not CORPUS, reason="TRACEKIT_CORPUS is not set")

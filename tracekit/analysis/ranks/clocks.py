@@ -54,6 +54,7 @@ def compare_clocks(joined: Joined, matches: Matches) -> Clocks:
     at, median = median_by(host[known], offset[known])
     of_host = np.zeros(places + 1, np.int64)
     of_host[at] = median
+    known |= np.isin(host, host[known])
     return Clocks(np.where(known, of_host[host] - of_host[host[:1]], 0), known, host)
 
 

@@ -23,6 +23,7 @@ from tracekit.attribution import sum_by
 STRAGGLER_SHARE = 0.01
 """Of the time of the steps: a rank that costs the others less is none."""
 
+_LARGEST_WORLD = 100_000  # of which it is listed who is missing
 _OWN_SHARE = 0.5  # of what a rank was late before: it lost no less itself
 
 _PARTS = {
@@ -87,7 +88,11 @@ def _numbered(summaries: Sequence[RankSummary]) -> list[tuple[int, RankSummary]]
 
 def _missing(world: int | None, ranks: Sequence[int], lost: Sequence[LostRank]) -> tuple[int, ...]:
     known = {*ranks, *(one.rank for one in lost)}
-    return () if world is None else tuple(rank for rank in range(world) if rank not in known)
+    return (
+        ()
+        if world is None or world > _LARGEST_WORLD
+        else tuple(rank for rank in range(world) if rank not in known)
+    )
 
 
 def _sums(one: RankSummary) -> dict[str, float]:

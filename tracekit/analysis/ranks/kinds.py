@@ -10,6 +10,7 @@ from tracekit.costs.registry import DTYPE_BYTES, UnknownCostError
 from tracekit.trace import CollectiveArgs
 
 OTHER = "other"
+_LARGEST_BYTES = 1 << 60  # that are believed
 
 MEETINGS = frozenset(("allreduce", "allgather", "reducescatter", "alltoall", "barrier"))
 """In these nobody is done before everybody has come, so that durations tell who came last.
@@ -53,9 +54,8 @@ def sizes_of(args: CollectiveArgs | None) -> tuple[int | None, int | None]:
     element = DTYPES[args.dtype][1] if args.dtype in DTYPES else DTYPE_BYTES.get(args.dtype or "")
     if element is None:
         return None, None
-    return tuple(  # type: ignore[return-value]
-        None if count is None else count * element for count in (args.in_elements, args.out_elements)
-    )
+    size_in, size_out = _times(args.in_elements, element), _times(args.out_elements, element)
+    return size_in, size_out
 
 
 def dtype_of(args: CollectiveArgs | None) -> str | None:
@@ -82,7 +82,7 @@ def message_bytes(kind: str, size_in: int | None, size_out: int | None, n: int |
 
 
 def _times(size: int | None, n: int | None) -> int | None:
-    return None if size is None or n is None else size * n
+    return None if size is None or n is None or size * n > _LARGEST_BYTES else size * n
 
 
 def bus_factor(kind: str, n: int) -> float | None:

@@ -23,6 +23,7 @@ from tracekit.trace.tables import Table
 
 UNKNOWN = -1
 _KERNEL = 0  # in GPU_KINDS
+_LARGEST_GROUP = 1 << 31  # that is believed
 
 
 class Group(NamedTuple):
@@ -232,6 +233,7 @@ class _Values:
         """None where it could be one of several; all None where the trace knows nothing of groups."""
         if recorded is not None and recorded.group_name is not None:
             size = recorded.args.group_size
+            size = size if size is not None and 0 < size <= _LARGEST_GROUP else None
             return Group(recorded.group_name, recorded.group_description, recorded.group_ranks, size)
         if len(self._known) > 1:
             return None
@@ -245,5 +247,5 @@ def _known_group(row: dict[str, Any]) -> Group:
         name if isinstance(name, str) else None,
         description if isinstance(description, str) else None,
         f"[{', '.join(map(str, ranks))}]" if isinstance(ranks, list) else None,
-        size if isinstance(size, int) else None,
+        size if type(size) is int and 0 < size <= _LARGEST_GROUP else None,
     )

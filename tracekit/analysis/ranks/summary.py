@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def summary_of(trace: Trace, attribution: Attribution) -> RankSummary:
     info = _distributed(trace)
     device, _spec = find_device(trace, None, None, None)
     return RankSummary(
-        path=str(trace.path),
+        path=str(trace.path).encode("utf-8", "replace").decode(),
         rank=_whole(info.get("rank")),
         world_size=_whole(info.get("world_size")),
         host=_text(trace.metadata.get("host_name")),
@@ -76,7 +76,7 @@ def summary_of(trace: Trace, attribution: Attribution) -> RankSummary:
         module_source=attribution.tree.source,
         step_source=windows.source,
         origin=first,
-        clock_base=_whole(trace.metadata.get("baseTimeNanoseconds")),
+        clock_base=_clock_base(trace, last),
         span=last - first,
         devices=len(activity.partitions),
         groups_known=bool(np.all(collectives.group != UNKNOWN)),
@@ -101,7 +101,7 @@ def summary_of(trace: Trace, attribution: Attribution) -> RankSummary:
 class _Activity:
     """What is measured the same way with a GPU and without one."""
 
-    partitions: dict[int, Partition]  # by the number of the device
+    partitions: Sequence[tuple[int, Partition]]  # with the number of each device
     collectives: RankCollectives
     busy: Pieces
     idle: Pieces
@@ -113,12 +113,11 @@ def _of_gpu(trace: Trace, attribution: Attribution, windows: StepWindows, host: 
     communicating = communicates(trace)
     copies: Mask = np.not_equal(events.kind, _KERNEL)
     numbers = device_numbers(trace)
-    partitions = {}
+    partitions = []
     for device in np.unique(events.device).tolist():
         at = events.device == device
-        partitions[numbers[device]] = Partition.of(
-            events.start[at], events.end[at], communicating[at], copies[at]
-        )
+        partition = Partition.of(events.start[at], events.end[at], communicating[at], copies[at])
+        partitions.append((numbers[device], partition))
     own = np.flatnonzero(communicating)
     devices, count = np.unique(events.device[own], return_counts=True)
     if len(devices) > 1:  # of several ranks in one trace: matched with other traces would be nonsense
@@ -170,7 +169,7 @@ def _of_cpu(trace: Trace, attribution: Attribution, windows: StepWindows, host: 
     first, last = extent(trace)
     idle = Spans(np.array([first]), np.array([last])).without(time.busy)
     return _Activity(
-        partitions={0: partition},
+        partitions=[(0, partition)],
         collectives=collectives,
         busy=Pieces(start, end, host.module[piece]),
         idle=Pieces(idle.start, idle.end, np.full(len(idle), NOBODY)),
@@ -187,7 +186,7 @@ def _outside(start: Ints, end: Ints, spans: Spans) -> tuple[Ints, Ints, Ints, In
 
 def _steps(activity: _Activity, windows: StepWindows, first: int) -> RankStepColumns:
     rows = []
-    for device, partition in activity.partitions.items():
+    for device, partition in activity.partitions:
         parts = partition.split(windows.start, windows.end)
         rows.append(
             {
@@ -228,8 +227,8 @@ def _used(parent: Ints, *columns: Ints) -> Mask:
 
 
 def _bins(activity: _Activity, first: int, last: int) -> Bins:
-    edges = first + (np.arange(BINS + 1, dtype=np.int64) * (last - first)) // BINS
-    parts = [one.split(edges[:-1], edges[1:]) for one in activity.partitions.values()]
+    edges = np.array([first + (last - first) * number // BINS for number in range(BINS + 1)], np.int64)
+    parts = [one.split(edges[:-1], edges[1:]) for _, one in activity.partitions]
     return Bins(
         **{
             name: np.sum([part[name] for part in parts], axis=0) // len(parts)
@@ -268,6 +267,11 @@ def _warnings(trace: Trace, activity: _Activity, left_out: int) -> list[Message]
 def _distributed(trace: Trace) -> dict[str, Any]:
     info = trace.metadata.get("distributedInfo")
     return info if isinstance(info, dict) else {}
+
+
+def _clock_base(trace: Trace, last: int) -> int | None:
+    base = _whole(trace.metadata.get("baseTimeNanoseconds"))
+    return None if base is None or base + last >= 1 << 63 else base
 
 
 def _whole(value: Any) -> int | None:
