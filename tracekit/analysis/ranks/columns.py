@@ -18,7 +18,7 @@ from tracekit.analysis.ranks.work_between import Work
 from tracekit.messages import Message
 from tracekit.trace import Ints
 
-VERSION = 1
+VERSION = 2  # of what a summary holds and of how it is worked out: what is cached is of one
 _MAGIC = b"tracekit.rank"
 _COMPRESSION = 6
 _LARGEST_BYTES = 1 << 31  # of a summary that is believed
