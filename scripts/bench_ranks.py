@@ -42,6 +42,7 @@ class Run:
     workers: int
     ranks: int
     seconds: float
+    cpu_seconds: float  # of all workers, from the first look at them on
     coordinator_mib: float
     worker_mib: float | None
     scheduler_mib: float | None
@@ -74,7 +75,8 @@ def told(run: Run) -> Run:
         if mib is not None
     ]
     print(
-        f"{run.what:24}{run.workers} workers{run.seconds:9.2f} s, {run.ranks / run.seconds:6.1f} ranks/s; "
+        f"{run.what:24}{run.workers} workers{run.seconds:8.2f} s {run.ranks / run.seconds:6.1f} ranks/s "
+        f"{run.cpu_seconds:6.1f} s of processor; "
         f"coordinator {run.coordinator_mib:.0f} MiB{''.join(f', {one}' for one in others)}",
         flush=True,
     )
@@ -86,10 +88,10 @@ def on_processes(what: str, job: Path, ranks: int, workers: int, cache: Path | N
     settings = {"workers": workers, "cache": cache is not None}
     with (
         _started(job, ranks, settings, cache) as coordinator,
-        _watched(lambda: _children(coordinator.pid)) as peaks,
+        Watch(lambda: _children(coordinator.pid)) as watch,
     ):
         seconds, mib = _result(coordinator)
-    return Run(what, workers, ranks, seconds, mib, max(peaks.values(), default=None), None)
+    return Run(what, workers, ranks, seconds, watch.cpu_seconds(), mib, watch.largest_mib(), None)
 
 
 def on_cluster(job: Path, ranks: int, workers: int, folder: Path) -> Run:
@@ -100,11 +102,14 @@ def on_cluster(job: Path, ranks: int, workers: int, folder: Path) -> Run:
         settings = {"scheduler": running.address, "cache": False}
         with (
             _started(job, ranks, settings, None) as coordinator,
-            _watched(lambda: [running.scheduler.pid, *(worker.pid for worker in running.workers)]) as peaks,
+            Watch(lambda: [worker.pid for worker in running.workers]) as watch,
+            Watch(lambda: [running.scheduler.pid]) as scheduler,
         ):
             seconds, mib = _result(coordinator)
-    scheduler = peaks.pop(running.scheduler.pid, None)
-    return Run("Dask", workers, ranks, seconds, mib, max(peaks.values(), default=None), scheduler)
+    cpu_seconds = watch.cpu_seconds()
+    return Run(
+        "Dask", workers, ranks, seconds, cpu_seconds, mib, watch.largest_mib(), scheduler.largest_mib()
+    )
 
 
 @contextmanager
@@ -137,32 +142,45 @@ def _children(process_id: int) -> list[int]:
         return []
 
 
-@contextmanager
-def _watched(process_ids: Callable[[], list[int]]) -> Iterator[dict[int, float]]:
-    """The peaks in MiB of the processes whose ids `process_ids()` says, as long as this lasts."""
-    peaks: dict[int, float] = {}
-    is_over = threading.Event()
+class Watch:
+    """Looks at processes as long as this lasts; `process_ids()` says at which."""
 
-    def watch() -> None:
-        while not is_over.wait(WATCH_SECONDS):
-            for process_id in process_ids():
-                if (peak := _peak_mib(process_id)) is not None:
-                    peaks[process_id] = peak
+    def __init__(self, process_ids: Callable[[], list[int]]) -> None:
+        self._process_ids = process_ids
+        self._peaks: dict[int, float] = {}
+        self._cpu: dict[int, list[float]] = {}
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
 
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield peaks
-    finally:
-        is_over.set()
-        thread.join()
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def largest_mib(self) -> float | None:
+        return max(self._peaks.values(), default=None)
+
+    def cpu_seconds(self) -> float:
+        return sum(seen[-1] - seen[0] for seen in self._cpu.values())
+
+    def _watch(self) -> None:
+        import psutil
+
+        while not self._is_over.wait(WATCH_SECONDS):
+            for process_id in self._process_ids():
+                try:
+                    times = psutil.Process(process_id).cpu_times()
+                    self._peaks[process_id] = _peak_mib(process_id)
+                    self._cpu.setdefault(process_id, []).append(times.user + times.system)
+                except (psutil.Error, OSError, ValueError):
+                    continue  # it has ended
 
 
-def _peak_mib(process_id: int) -> float | None:
-    """What Linux notes of a process; None where it has ended."""
-    try:
-        lines = Path(f"/proc/{process_id}/status").read_text().splitlines()
-    except OSError:
-        return None
-    peaks = [int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")]
-    return peaks[0] if peaks else None
+def _peak_mib(process_id: int) -> float:
+    """What Linux notes of a process; raises `ValueError` of one that is ending."""
+    lines = Path(f"/proc/{process_id}/status").read_text().splitlines()
+    (peak,) = [int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")]
+    return peak

@@ -45,6 +45,7 @@ class Cluster:
                 env={**os.environ, "PYTHONPATH": root},
                 stdout=log,
                 stderr=log,
+                start_new_session=True,  # which also gets its own share of a busy processor
             )
 
     def wait_for_workers(self) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,7 +33,7 @@ def two_workers(tmp_path: Path) -> Iterator[Cluster]:
 
 def test_a_worker_killed_half_way_loses_no_rank(two_workers: Cluster, tmp_path: Path) -> None:
     (notes := tmp_path / "notes").mkdir()
-    names = [f"rank{number}" for number in range(40)] + ["damaged"]
+    names = [*(f"rank{number}" for number in range(40)), "damaged", "scratch"]
     victim = two_workers.workers[0]
     done = {}
     for outcome in run([Source(name, str(notes)) for name in names], named, scheduler=two_workers.address):
@@ -40,8 +42,10 @@ def test_a_worker_killed_half_way_loses_no_rank(two_workers: Cluster, tmp_path: 
         if str(victim.pid) in {line for path in notes.iterdir() for line in path.read_text().split()}:
             victim.kill()
     assert victim.poll() == -signal.SIGKILL
+    # Where Dask tidies up after a worker that was killed.
+    assert Path(done.pop("scratch").decode()).is_relative_to(tmp_path / "dask")
     assert done == {
-        **{name: name.upper().encode() for name in names[:-1]},
+        **{name: name.upper().encode() for name in names[:-2]},
         "damaged": f"{notes / 'damaged'}: is empty",
     }
     pids = {int(line) for path in notes.iterdir() for line in path.read_text().split()}
@@ -94,3 +98,33 @@ def test_256_ranks_are_the_same_job_with_a_worker_killed_half_way(
     assert on_cluster.data.lost == ()
     on_processes = tracekit.ranks(folder, workers=2, cache=False)
     assert render_json(on_cluster.data) == render_json(on_processes.data)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_an_interruption_cancels_what_is_pending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe that nobody writes to is a rank that takes forever."""
+    monkeypatch.setenv("TRACEKIT_CACHE", str(tmp_path / "cache"))
+    folder = make_job(tmp_path / "job", 2, share=0.005)
+    os.mkfifo(folder / "rank1.json")  # the second by name, so that nobody gets to the third
+    with cluster(tmp_path, 1) as running:
+        command = ["ranks", "job", "--scheduler", running.address, "-o", "out", "--lang", "en"]
+        program = subprocess.Popen(
+            [sys.executable, "-m", "tracekit", *command],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("cache/*.summary")):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        program.terminate()
+        assert program.communicate(timeout=30) == (
+            "",
+            "tracekit: interrupted; nothing is left half-written\n",
+        )
+        with distributed.Client(running.address, set_as_default=False) as client:
+            assert len(client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.tasks)) <= 1
+    assert program.returncode == 128 + signal.SIGTERM
+    assert not (tmp_path / "out").exists()

@@ -85,8 +85,8 @@ def test_as_many_workers_as_there_are_files_cores_and_memory(monkeypatch: pytest
     sources = [Source(f"{number}.json.gz", "/x.json.gz", 500 << 20) for number in range(20)]
     assert worthwhile_workers(sources) == 8
     assert worthwhile_workers(sources[:3]) == 3
-    # Of 500 MiB compressed each takes 4 × 500 + 160 MiB: 3 of these are 6.3 GiB, 4 of them 8.4.
-    monkeypatch.setattr(execute, "available_bytes", lambda: 7 << 30)
+    # Of 500 MiB compressed each takes 5 × 500 + 64 MiB: 3 of these are 7.5 GiB, 4 of them 10.0.
+    monkeypatch.setattr(execute, "available_bytes", lambda: 8 << 30)
     assert worthwhile_workers(sources) == 3
     monkeypatch.setattr(execute, "available_bytes", lambda: 0)
     assert worthwhile_workers(sources) == 1

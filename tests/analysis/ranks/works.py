@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from tracekit.analysis.ranks.sources import Source
+from tracekit.analysis.ranks.sources import Source, own_scratch
 from tracekit.messages import N_, UserError
 from tracekit.trace.fits import DoesNotFitError
 
@@ -24,6 +24,8 @@ def named(source: Source, scratch: Path | None = None) -> bytes:
     with note.open("a") as file:
         file.write(f"{os.getpid()}\n")
     tries = note.read_text().count("\n")
+    if source.name == "scratch":
+        return str(scratch or own_scratch()).encode()
     if source.name.startswith("damaged"):
         raise UserError(N_("{path}: is empty", path=note))
     if source.name.startswith("large") and tries < 2:

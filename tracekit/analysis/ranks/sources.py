@@ -236,14 +236,14 @@ def local_file(source: Source, scratch: Path | None = None) -> Iterator[Path]:
         with _named(Path(source.url), source.name):
             yield Path(source.url)
         return
-    with tempfile.TemporaryDirectory(prefix="tracekit-", dir=scratch or _own_scratch()) as folder:
+    with tempfile.TemporaryDirectory(prefix="tracekit-", dir=scratch or own_scratch()) as folder:
         copy = Path(folder, "trace")
         _copy(source, copy)
         with _named(copy, source.name):
             yield copy
 
 
-def _own_scratch() -> str | None:
+def own_scratch() -> str | None:
     """The directory of a Dask worker, which Dask removes should the worker die; else that of the system."""
     if distributed := sys.modules.get("distributed"):
         try:
