@@ -392,9 +392,10 @@ def _times(locale: Locale, row: Change | Sum) -> list[str]:
 
 def _alike(rows: Iterable[ModuleChange]) -> list[list[ModuleChange]]:
     """Modules of one place whose kernels changed in the same way, together."""
-    groups: dict[tuple[str, str, tuple[str, ...], tuple[str, ...]], list[ModuleChange]] = {}
+    groups: dict[tuple[str, str, frozenset[str], frozenset[str]], list[ModuleChange]] = {}
     for row in rows:
         if row.kernels_changed:
-            key = (row.kind, row.place, row.kernels_before, row.kernels_after)
+            # Which of them takes most time may differ from layer to layer.
+            key = (row.kind, row.place, frozenset(row.kernels_before), frozenset(row.kernels_after))
             groups.setdefault(key, []).append(row)
     return list(groups.values())
