@@ -159,6 +159,17 @@ def test_phases_are_compared_each(tmp_path: Path) -> None:
     _assert_adds_up(comparison)
 
 
+def test_a_forward_is_compared_with_the_prefill(tmp_path: Path) -> None:
+    """The decode has more passes in the trace, but each computes an eighth of it."""
+    generated = generate()
+    alone = train()
+    before = analyze(alone.write(tmp_path / "a.json"))
+    after = analyze(generated.write(tmp_path / "b.json"))
+    comparison = compare(before, after)
+    assert [(one.before_phase, one.after_phase) for one in comparison.phases] == [("forward", "prefill")]
+    assert any("different names: forward and prefill" in str(one) for one in comparison.notes)
+
+
 def test_backward_has_rows_of_its_own(tmp_path: Path) -> None:
     report = analyze(train().write(tmp_path / "t.json"))
     comparison = compare(report, report)

@@ -61,11 +61,24 @@ def phases_of(report: Report) -> list[str | None]:
 
 
 def matched_phases(before: Report, after: Report) -> list[tuple[str | None, str | None]]:
-    """The phases to compare with each other: those of one name, else the only or the main one of each."""
+    """The phases to compare with each other: those of one name.
+
+    Where no name is common, the two whose passes have the most similar matrix FLOPs (a forward is more like a
+    prefill than like a decode); the main ones where these are not known.
+    """
     names: tuple[Sequence[str | None], Sequence[str | None]] = phases_of(before), phases_of(after)
     common = [name for name in names[0] if name in names[1]]
     if common:
         return [(name, name) for name in common]
+    flops = [{row.name: row.matrix_flops for row in report.phases} for report in (before, after)]
+    pairs = [
+        (max(first, second) / min(first, second), (name, other))
+        for name in names[0]
+        for other in names[1]
+        if name and other and (first := flops[0].get(name)) and (second := flops[1].get(other))
+    ]
+    if pairs:
+        return [min(pairs)[1]]
     main = [
         one.time.phase if one.time.phase in of else of[0]
         for one, of in zip((before, after), names, strict=True)
