@@ -59,7 +59,7 @@ def test_lost_and_missing_ranks_are_named(job: Path) -> None:
         ("job/rank1.json.gz", 1, "job/rank1.json.gz: is empty; capture the trace again")
     ]
     assert result.missing_ranks == (3,)
-    assert "1 of the 4 ranks of the job have no trace here: 3" in map(str, result.notes)
+    assert "of 1 of the 4 ranks of the job there is no trace: 3" in map(str, result.notes)
 
 
 def test_nothing_that_can_be_read(job: Path) -> None:

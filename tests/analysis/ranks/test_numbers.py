@@ -88,7 +88,7 @@ def test_traces_of_several_jobs_are_refused() -> None:
 
 def test_missing_ranks_are_told_in_spans() -> None:
     assert str(missing_note([1, 3, 4, 6, 7], 8)) == (
-        "5 of the 8 ranks of the job have no trace here: 1, 3-4, 6-7"
+        "of 5 of the 8 ranks of the job there is no trace: 1, 3-4, 6-7"
     )
 
 

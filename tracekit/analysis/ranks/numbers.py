@@ -88,7 +88,7 @@ def _small(numbers: list[int]) -> list[int] | None:
 def missing_note(missing: Sequence[int], size: int) -> Message:
     """What to tell of them."""
     return N_(
-        "{count} of the {size} ranks of the job have no trace here: {ranks}",
+        "of {count} of the {size} ranks of the job there is no trace: {ranks}",
         count=len(missing),
         size=size,
         ranks=", ".join(_spans(missing)),
