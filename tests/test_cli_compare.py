@@ -10,7 +10,8 @@ import pytest
 import tracekit
 from tests.runs import run
 from tracekit.cli import main
-from tracekit.cli_compare import default_directory, parse_margin
+from tracekit.cli_common import parse_share
+from tracekit.cli_compare import default_directory
 from tracekit.messages import UserError
 
 
@@ -112,10 +113,10 @@ def test_default_directories() -> None:
 
 
 def test_margins() -> None:
-    assert [parse_margin(text) for text in ("5%", "0.05", "0", "150%")] == [0.05, 0.05, 0, 1.5]
+    assert [parse_share("--margin", text) for text in ("5%", "0.05", "0", "150%")] == [0.05, 0.05, 0, 1.5]
     for text in ("", "5", "-1%", "five", "inf", "nan%"):
         with pytest.raises(UserError):
-            parse_margin(text)
+            parse_share("--margin", text)
 
 
 def test_python(pair: tuple[str, str], tmp_path: Path) -> None:

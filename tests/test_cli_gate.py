@@ -12,7 +12,7 @@ import pytest
 import tracekit
 from tests.runs import plain, run
 from tracekit.cli import main
-from tracekit.cli_gate import parse_share
+from tracekit.cli_common import parse_share
 from tracekit.messages import UserError
 from tracekit.report.gate.text import write_lines
 
@@ -157,13 +157,13 @@ def test_a_stream_without_the_signs_shows_question_marks() -> None:
     ("text", "share"), [("5%", 0.05), ("0.05", 0.05), ("0", 0.0), ("150%", 1.5), ("2.5 %", 0.025)]
 )
 def test_shares(text: str, share: float) -> None:
-    assert parse_share(text) == pytest.approx(share)
+    assert parse_share("--max-regression", text) == pytest.approx(share)
 
 
 @pytest.mark.parametrize("text", ["5", "1", "50us", "-5%", "nan", "inf%", "", "%", "5%%"])
 def test_what_is_no_share(text: str) -> None:
     with pytest.raises(UserError, match="percentage such as 5%"):
-        parse_share(text)
+        parse_share("--max-regression", text)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""What several commands have in common: names of files, their sizes, printing after all is written."""
+"""What several commands have in common: shares, names and sizes of files, printing after all is written."""
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -19,6 +20,23 @@ def stem(trace: Path) -> str:
     while name.endswith(SUFFIXES):
         name = name.rpartition(".")[0]
     return name.removesuffix(".json") or "trace"
+
+
+def parse_share(option: str, text: str) -> float:
+    """`5%` or `0.05`. Raises `UserError` for anything else: of 1 and more a bare number may mean either."""
+    try:
+        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        share = math.nan
+    if not (math.isfinite(share) and share >= 0) or (share >= 1 and not text.endswith("%")):
+        raise UserError(
+            N_(
+                "{option} {text}: give a percentage such as 5%, or a share such as 0.05",
+                option=option,
+                text=text,
+            )
+        )
+    return share
 
 
 def size_of(trace: Path) -> int | None:

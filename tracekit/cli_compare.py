@@ -10,24 +10,11 @@ from typing import Any
 
 import click
 
-from tracekit.cli_common import print_after, size_of, stem
+from tracekit.cli_common import parse_share, print_after, size_of, stem
 from tracekit.messages import N_, UserError
 from tracekit.progress import Work
 
 _HELP = "Say what AFTER takes more or less time for than BEFORE; each is a trace or a report.json."
-
-
-def parse_margin(text: str) -> float:
-    """`5%` or `0.05`. Raises `UserError` for anything else: of 1 and more a bare number may mean either."""
-    try:
-        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
-    except ValueError:
-        share = math.nan
-    if not (math.isfinite(share) and share >= 0) or (share >= 1 and not text.endswith("%")):
-        raise UserError(
-            N_("--margin {text}: give a percentage such as 5%, or a share such as 0.05", text=text)
-        )
-    return share
 
 
 def make_command(
@@ -81,7 +68,7 @@ def make_command(
             else list(comparison.DEFAULT_FORMATS)
         )
         check_formats(chosen, comparison.FORMATS)
-        allowed = None if margin is None else parse_margin(margin)
+        allowed = None if margin is None else parse_share("--margin", margin)
         if math.isnan(level):
             raise UserError(N_("--level takes a number between 0 and 1, not nan"))
         with work(lang, quiet) as shown:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tracekit.messages import N_, Message, UserError
+from tracekit.cli_common import parse_share
+from tracekit.messages import N_, Message
 from tracekit.progress import Work
 
 if TYPE_CHECKING:
@@ -26,19 +26,6 @@ _HELP = """Judge whether TRACE is slower than BASELINE, for CI; each is a trace 
 Exits 0 where nothing has grown by more than --max-regression beyond noise, 1 where something has, 2 where
 that cannot be judged. Where $GITHUB_ACTIONS is true it also annotates, and it adds to $GITHUB_STEP_SUMMARY.
 """
-
-
-def parse_share(text: str) -> float:
-    """`5%` or `0.05`. Raises `UserError` for anything else: of 1 and more a bare number may mean either."""
-    try:
-        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
-    except ValueError:
-        share = math.nan
-    if not (math.isfinite(share) and share >= 0) or (share >= 1 and not text.endswith("%")):
-        raise UserError(
-            N_("--max-regression {text}: give a percentage such as 5%, or a share such as 0.05", text=text)
-        )
-    return share
 
 
 def make_command(
@@ -95,7 +82,7 @@ def make_command(
         from tracekit.report.i18n import Locale
 
         limits = Limits(
-            max_regression=parse_share(max_regression),
+            max_regression=parse_share("--max-regression", max_regression),
             metrics=metrics,
             modules=modules,
             level=level,
