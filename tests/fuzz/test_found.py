@@ -278,3 +278,15 @@ def test_copy_of_a_trace_that_reading_gave_up(
     text = b"".join(with_events(path, layout, open_source(path).pieces(), [json.dumps(ADDED).encode()]))
     document = json.loads(text)
     assert (document if is_list else document["traceEvents"])[-1] == ADDED
+
+
+def test_collective_whose_name_is_no_utf8(tmp_path: Path) -> None:
+    """It was lost, where the copy, which is mended, had it."""
+    path = tmp_path / "t.json"
+    event = (
+        b'{"ph":"X","cat":"cpu_op","name":"record_param_comms","pid":1,"tid":1,"ts":1,"dur":1,'
+        b'"args":{"Collective name":"all\xffreduce","Group size":8,"dtype":"Float"}}'
+    )
+    path.write_bytes(b'{"traceEvents":[' + b",".join((event, *SOUND.texts)) + b"]}")
+    (known,) = {one.collective for one in read(path).signatures if one.collective is not None}
+    assert (known.name, known.group_size, known.dtype) == ("all\ufffdreduce", 8, "Float")

@@ -48,11 +48,18 @@ def fields_of(name: msgspec.Raw, text: bytes) -> Fields:
             end = text.find(b"}", end) + 1
             if begin < 0 or not end:
                 break
-            try:
-                return _decode(memoryview(text)[begin:end])
-            except DECODE_ERRORS:
-                pass  # the brace stands in a text
+            if (fields := _decoded(text[begin:end])) is not None:
+                return fields
     return Fields()
+
+
+def _decoded(text: bytes) -> Fields | None:
+    """None where it is no object: a brace of it stands in a text, say."""
+    try:
+        return _decode(text)
+    except DECODE_ERRORS:
+        mended = text.decode(errors="replace").encode()  # nobody has looked at it while it was skipped
+        return None if mended == text else _decoded(mended)
 
 
 def _address(of: msgspec.Raw | bytes) -> int:
