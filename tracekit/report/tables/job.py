@@ -1,4 +1,4 @@
-"""The tables of a job as plain columns; needs no pandas."""
+"""The tables of a job as plain columns, for CSV files and for pandas frames."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tracekit.analysis.ranks.schema import HeatMap, Job
 from tracekit.analysis.schema.base import Row
 from tracekit.messages import Message
 from tracekit.report.tables.columns import Column, Table, column_of
+from tracekit.report.tables.csv import table_pieces
 
 JOB_TABLES = ("ranks", "lost", "steps", "groups", "collectives", "late", "stragglers", "modules", "findings")
 LATE_PLACES, HEAT_MAP = "late_places", "heat_map"
@@ -23,6 +24,12 @@ def job_table(job: Job, name: str, text: Callable[[Message], str] = str) -> Tabl
     places of late ranks, each with its `rank`. Of the heat map a row is a rank's bin, in percent.
     """
     return Table(name, _columns(job, name, text))
+
+
+def csv_pieces(job: Job, text: Callable[[Message], str] = str) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """File name and CSV (UTF-8, lines end in \\n) of every table, one after another, each in pieces."""
+    for name in (*JOB_TABLES, LATE_PLACES, HEAT_MAP):
+        yield f"{name}.csv", table_pieces(job_table(job, name, text))
 
 
 def _columns(job: Job, name: str, text: Callable[[Message], str]) -> list[Column]:

@@ -1,6 +1,6 @@
 """The JSON Schema of `job.json`, whose fields are those of `Job` as they are.
 
-python -m tracekit.report.job_json      writes job.schema.json anew, after a change of `Job`
+python -m tracekit.report.job.json      writes job.schema.json anew, after a change of `Job`
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from tracekit.analysis.ranks.schema import JOB_SCHEMA, Job
-from tracekit.report.json import schema_of, schema_text
+from tracekit.report import json as report_json
 
-SCHEMA_PATH = Path(__file__).with_name("job.schema.json")
+SCHEMA_PATH = Path(report_json.__file__).with_name("job.schema.json")
 
 
 def job_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of `job.json`, which `tracekit.report.json.json_pieces` writes of a `Job`."""
-    return schema_of(
+    return report_json.schema_of(
         Job,
         JOB_SCHEMA,
         f"All ranks of a job, schema {JOB_SCHEMA}",
@@ -26,4 +26,4 @@ def job_schema() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    SCHEMA_PATH.write_text(schema_text(job_schema()), encoding="utf-8")
+    SCHEMA_PATH.write_text(report_json.schema_text(job_schema()), encoding="utf-8")

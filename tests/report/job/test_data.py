@@ -24,7 +24,7 @@ from tracekit.analysis.ranks.schema import (
 from tracekit.api_ranks import Job as ApiJob
 from tracekit.messages import N_, UserError
 from tracekit.report.job import save_job
-from tracekit.report.job_json import SCHEMA_PATH, job_schema
+from tracekit.report.job.json import SCHEMA_PATH, job_schema
 from tracekit.report.json import render_json, schema_text
 from tracekit.report.tables.job import HEAT_MAP, JOB_TABLES, LATE_PLACES
 
@@ -110,7 +110,7 @@ def test_documents_follow_the_published_schema(data: Job, tmp_path: Path) -> Non
 
 
 def test_published_schema_is_that_of_the_code() -> None:
-    assert SCHEMA_PATH.read_text() == schema_text(job_schema()), "run: python -m tracekit.report.job_json"
+    assert SCHEMA_PATH.read_text() == schema_text(job_schema()), "run: python -m tracekit.report.job.json"
 
 
 def test_messages_are_english_and_the_unknown_is_null() -> None:
