@@ -23,6 +23,7 @@ class Job:
 
     def __init__(self, data: JobData) -> None:
         self.data = data
+        self.lang = "en"  # or "ru": what notebooks show
 
     def __repr__(self) -> str:
         data = self.data
@@ -30,6 +31,13 @@ class Job:
             f"<tracekit.Job: {len(data.ranks)} ranks, {len(data.lost)} lost, "
             f"{len(data.missing_ranks)} missing, {len(data.stragglers)} stragglers>"
         )
+
+    def _repr_html_(self) -> str:
+        """A card of the step, of who is late and where, and of the findings, for notebooks."""
+        from tracekit.report.i18n import Locale
+        from tracekit.report.job.notebook import render_card
+
+        return render_card(self.data, Locale(self.lang))
 
     @cached_property
     def ranks(self) -> pd.DataFrame:
@@ -86,15 +94,22 @@ class Job:
         """One row per rank and bin of time, in percent; empty where there is none."""
         return _frame(self.data, "heat_map")
 
-    def save(self, directory: str | Path, formats: Sequence[str] | None = None, lang: str = "en") -> Path:
+    def save(
+        self,
+        directory: str | Path,
+        formats: Sequence[str] | None = None,
+        lang: str = "en",
+        top: int = 20,
+    ) -> Path:
         """Writes the report directory, whole or not at all, and returns its path.
 
-        Raises `UserError` for a format or language that there is not, and where the directory cannot be
-        written.
+        `formats`: any of md, png, html, json, csv, which are the default, and svg. `lang`: "en" or "ru".
+        `top`: how many rows of each table are listed. Raises `UserError` for a format or language that there
+        is not, and where the directory cannot be written.
         """
-        from tracekit.report.job import JOB_FORMATS, save_job
+        from tracekit.report.job import DEFAULT_FORMATS, save_job
 
-        return save_job(self.data, directory, formats or JOB_FORMATS, lang)
+        return save_job(self.data, directory, formats or DEFAULT_FORMATS, lang, top)
 
 
 def ranks(

@@ -1,4 +1,4 @@
-"""The command `tracekit ranks`: arguments in, one call, a report directory and a few lines out."""
+"""The command `tracekit ranks`: arguments in, one call, a report directory and a summary out."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tracekit.cli_common import print_after
 from tracekit.messages import N_
 from tracekit.progress import Work
 
@@ -37,7 +38,12 @@ def make_command(
     @click.argument("paths", nargs=-1, required=True)
     @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Report directory.")
     @language_option("Language of the report.")
-    @click.option("--format", "formats", metavar="LIST", help="Of json (the default).")
+    @click.option(
+        "--format", "formats", metavar="LIST", help="Of md,png,html,json,csv (the default) and svg."
+    )
+    @click.option(
+        "--top", type=click.IntRange(min=1), default=20, show_default=True, help="Rows of each table to list."
+    )
     @click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler, such as tcp://host:8786.")
     @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Traces to read at a time.")
     @click.option("--no-cache", is_flag=True, help="Read also what was read before.")
@@ -47,6 +53,7 @@ def make_command(
         output: Path | None,
         lang: str,
         formats: str | None,
+        top: int,
         scheduler: str | None,
         workers: int | None,
         no_cache: bool,
@@ -54,10 +61,12 @@ def make_command(
     ) -> None:
         from tracekit.analysis.ranks.analyze import analyze_ranks
         from tracekit.analysis.ranks.sources import find_sources
-        from tracekit.report.job import JOB_FORMATS, save_job
+        from tracekit.report.job import DEFAULT_FORMATS, JOB_FORMATS, save_job
         from tracekit.report.save import check_formats
 
-        chosen = [name.strip().lower() for name in formats.split(",")] if formats is not None else JOB_FORMATS
+        chosen = (
+            [name.strip().lower() for name in formats.split(",")] if formats is not None else DEFAULT_FORMATS
+        )
         check_formats(chosen, JOB_FORMATS)
         # What it would write about a cluster that has gone is said in a line of ours.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
@@ -77,16 +86,21 @@ def make_command(
                 output or Path(DEFAULT_DIRECTORY),
                 chosen,
                 lang,
+                top,
                 starting=lambda name: shown.begin(N_("writing {name}", name=name)),
             )
-        if not quiet:
-            _tell(job, directory, lang)
+        if quiet:
+            return
+        from tracekit.report.job.terminal import print_summary
+
+        _tell_lost(job, lang)
+        print_after(directory, lambda stream: print_summary(job, directory, lang, stream))
 
     return command
 
 
-def _tell(job: Job, directory: Path, lang: str) -> None:
-    from tracekit.analysis.ranks.numbers import missing_note
+def _tell_lost(job: Job, lang: str) -> None:
+    """Writes which traces could not be read to the standard error."""
     from tracekit.report.escape import clean
     from tracekit.report.i18n import Locale
 
@@ -97,9 +111,3 @@ def _tell(job: Job, directory: Path, lang: str) -> None:
         if not says_path:
             text = N_("left out: {path}: {reason}", path=lost.path, reason=lost.reason)
         click.echo(f"tracekit: {clean(' '.join(locale.message(text).split()))}", err=True)
-    if job.missing_ranks and job.world_size:
-        note = missing_note(job.missing_ranks, job.world_size)
-        click.echo(f"tracekit: {clean(locale.message(note))}", err=True)
-    read = locale.ngettext("{n} rank", "{n} ranks", len(job.ranks))
-    left_out = [locale.message(N_("{count} left out", count=len(job.lost)))] if job.lost else []
-    click.echo(f"{clean(str(directory))}: {', '.join([read, *left_out])}")

@@ -122,7 +122,7 @@ def test_messages_are_english_and_the_unknown_is_null() -> None:
 
 
 def test_other_formats_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="format 'pdf' is not known; choose some of: json"):
+    with pytest.raises(UserError, match="format 'pdf' is not known; choose some of: md, png"):
         save_job(job(), tmp_path / "out", ["pdf"])
     assert not list(tmp_path.iterdir())
 

@@ -11,13 +11,14 @@ from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 from tracekit.analysis.ranks.schema import Job
 from tracekit.report import palette
 from tracekit.report.i18n import Locale
-from tracekit.report.job.figures import Curve, curves_of
+from tracekit.report.job.curve_chart import MOST_CURVES, round_bytes
+from tracekit.report.job.figures import curves_of
+from tracekit.report.job.words import curve_name
 from tracekit.report.plots.frame import Key, Picture, says_why
 from tracekit.report.plots.style import INK, SIZE, dress, fitted, number_ticks
 
 _HEIGHT = 3.0
-MOST_CURVES = 8
-_NAME = 2.6  # inches
+_NAME = 3.6  # inches
 
 
 def bandwidth(job: Job, locale: Locale) -> Picture:
@@ -56,7 +57,10 @@ def bandwidth(job: Job, locale: Locale) -> Picture:
         axes.set_xlabel(_("Size of the message"), fontsize=SIZE, color=INK)
 
     handles = [
-        (Line2D([], [], color=colour, marker="o", markersize=4.5, linewidth=1.4), curve_name(curve, locale))
+        (
+            Line2D([], [], color=colour, marker="o", markersize=4.5, linewidth=1.4),
+            fitted(curve_name(curve, locale), _NAME),
+        )
         for curve, colour in zip(shown, palette.SERIES, strict=False)
     ]
     return Picture(
@@ -70,28 +74,13 @@ def bandwidth(job: Job, locale: Locale) -> Picture:
     )
 
 
-def curve_name(curve: Curve, locale: Locale) -> str:
-    """The operation, and how many ranks do it together."""
-    op = fitted(curve.op, _NAME)
-    if curve.group_size is None:
-        return op
-    return locale._("{op}, groups of {n}").format(op=op, n=locale.count(curve.group_size))
-
-
 def size_ticks(axes: Axes, sizes: Sequence[int], locale: Locale) -> None:
     """Powers of ten with their units, on an axis that holds all sizes."""
     least, most = min(sizes), max(sizes)
-    powers = [10**power for power in range(0, 22) if 10**power <= 10 * most and 10 ** (power + 1) >= least]
+    powers = [10**power for power in range(22) if 10**power <= 10 * most and 10 ** (power + 1) >= least]
     axes.set_xlim(least / 1.6, most * 1.6)
     axes.xaxis.set_major_locator(FixedLocator(powers))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.xaxis.set_ticks(powers, labels=[_round_bytes(power, locale) for power in powers])
+    axes.xaxis.set_ticks(powers, labels=[round_bytes(power, locale) for power in powers])
     axes.set_xlim(least / 1.6, most * 1.6)
-
-
-def _round_bytes(power: int, locale: Locale) -> str:
-    """`100 MB`, without decimals."""
-    text = locale.bytes(power)
-    number, _space, unit = text.rpartition(" ")
-    return f"{number.partition(locale.decimal_symbol)[0]} {unit}" if unit else text

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tracekit.analysis.ranks.job import STRAGGLER_SHARE
-from tracekit.analysis.ranks.numbers import missing_note
 from tracekit.analysis.ranks.schema import Job, JobTime
 from tracekit.messages import N_, Message
 from tracekit.report.i18n import Locale
@@ -40,7 +39,7 @@ def ranks_text(job: Job, locale: Locale) -> str:
     if job.lost:
         texts.append(_("{count} could not be read").format(count=locale.count(len(job.lost))))
     if job.missing_ranks:
-        texts.append(_("{count} have no trace").format(count=locale.count(len(job.missing_ranks))))
+        texts.append(_("{count} without a trace").format(count=locale.count(len(job.missing_ranks))))
     return ", ".join(texts)
 
 
@@ -88,8 +87,6 @@ def gain_per_step(us: float | None, locale: Locale) -> str:
 
 def notes_of(job: Job, most: int) -> Iterator[Message]:
     """What could not be known, and what was wrong with the traces; `most` warnings."""
-    if job.missing_ranks and job.world_size:
-        yield missing_note(job.missing_ranks, job.world_size)
     yield from job.notes
     yield from _warnings(job, most)
 

@@ -49,8 +49,7 @@ def heat_map(job: Job, locale: Locale) -> Picture:
         for axes, part in zip(panels, SHOWN, strict=True):
             dress(axes, "x")
             axes.grid(visible=False)
-            colours = LinearSegmentedColormap.from_list(part, RAMPS[part])
-            colours.set_bad(UNKNOWN)
+            colours = LinearSegmentedColormap.from_list(part, RAMPS[part]).with_extremes(bad=UNKNOWN)
             rows = np.ma.masked_invalid(np.array(found[part][0]))
             ends = (0.0, span, len(heat.ranks) - 0.5, -0.5)
             axes.imshow(

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from tracekit.analysis.ranks.schema import Job
 from tracekit.report import palette
 from tracekit.report.i18n import Locale
+from tracekit.report.job.colours import COLOURS
 from tracekit.report.job.figures import PARTS, Rank, Split, mean_step, ranks_of
 from tracekit.report.job.words import PARTS as PART_WORDS
 from tracekit.report.job.words import Words
@@ -19,12 +20,6 @@ from tracekit.report.plots.bars import Bar
 from tracekit.report.plots.frame import Key, Picture, says_why
 from tracekit.report.plots.style import INK, SIZE, dress, fitted, number_ticks
 
-COLOURS = {
-    "compute": palette.BLUE,
-    "communication": palette.ORANGE,
-    "copy": palette.BROWN,
-    "idle": "#d5dade",
-}
 MOST_BARS = 32
 MOST_COLUMNS = 512
 SUBJECT = 8.0  # inches
@@ -87,7 +82,7 @@ def _bar(one: Rank, step: Split, locale: Locale) -> Bar:
     _ = locale._
     remark = ""
     if one.straggler is not None:
-        remark = _("last in {share}").format(share=locale.percent(one.straggler.last_share))
+        remark = _("last to {share} of collectives").format(share=locale.percent(one.straggler.last_share, 0))
     return Bar(
         name=_("rank {rank}").format(rank=locale.count(one.row.rank)),
         parts=[(us / 1e3, COLOURS[part]) for part, us in zip(PARTS, step.parts, strict=True)],

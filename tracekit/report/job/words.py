@@ -9,6 +9,7 @@ from tracekit.analysis.ranks.schema import Job, LateRank, Straggler
 from tracekit.messages import N_, Message
 from tracekit.report.escape import clean, elide
 from tracekit.report.i18n import DASH, Locale
+from tracekit.report.job.figures import Curve
 
 NAME_WIDTH = 160
 
@@ -104,3 +105,11 @@ class Words:
             return DASH, None
         worst = late.places[0]
         return self.place(worst.cause, worst.module), worst.lost_us
+
+
+def curve_name(curve: Curve, locale: Locale) -> str:
+    """The operation, and how many ranks do it together. Cleaned."""
+    op = elide(clean(curve.op), NAME_WIDTH)
+    if curve.group_size is None:
+        return op
+    return locale._("{op}, groups of {n}").format(op=op, n=locale.count(curve.group_size))
