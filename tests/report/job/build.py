@@ -142,9 +142,7 @@ def collectives(ranks: int, sizes: Sequence[int] = (1_000_000, 20_000_000)) -> t
 def spread(path: str, ranks: int, slowest: int, most: float = 3_000.0) -> ModuleSpread:
     """1 ms on all ranks but the slowest."""
     mean = (1_000.0 * (ranks - 1) + most) / ranks
-    own = Spread(
-        min_us=1_000.0, median_us=1_000.0, mean_us=mean, max_us=most, min_rank=0, max_rank=slowest
-    )
+    own = Spread(min_us=1_000.0, median_us=1_000.0, mean_us=mean, max_us=most, min_rank=0, max_rank=slowest)
     return ModuleSpread(path=path, type="MLP", ranks=ranks, total=own, own=own)
 
 
@@ -152,9 +150,7 @@ def heat_map(ranks: int, bins: int = 4) -> HeatMap:
     """60 % compute, 30 % communication, 2 % copies, 8 % idle; of the first bin rank 0 has no record."""
 
     def rows(value: int) -> tuple[tuple[int | None, ...], ...]:
-        return tuple(
-            tuple(None if rank == at == 0 else value for at in range(bins)) for rank in range(ranks)
-        )
+        return tuple(tuple(None if rank == at == 0 else value for at in range(bins)) for rank in range(ranks))
 
     return HeatMap(
         bin_us=5_000.0,

@@ -70,7 +70,9 @@ def curve_chart(job: Job, locale: Locale) -> CurveChart | None:
             for power in range(math.ceil(scale.low), math.floor(scale.high) + 1)
         ],
         speeds=[
-            Tick(f"{100 * scale.y(speed):.2f}", f"{speed:.{scale.digits}f}".replace(".", locale.decimal_symbol))
+            Tick(
+                f"{100 * scale.y(speed):.2f}", f"{speed:.{scale.digits}f}".replace(".", locale.decimal_symbol)
+            )
             for speed in scale.ticks()
         ],
         left_out=(
@@ -130,7 +132,8 @@ def _mark(name: str, point: Point, scale: _Scale, locale: Locale) -> Mark:
     speed = f"{locale.fixed(point.median_gbs)} {locale._('GB/s')}"
     if point.groups > 1:
         ends = f"{locale.fixed(point.least_gbs)} – {locale.fixed(point.most_gbs)}"
-        speed += f" ({locale._('{n} groups').format(n=locale.count(point.groups))}: {ends})"
+        groups = locale.ngettext("{n} group", "{n} groups", point.groups)
+        speed += f" ({groups}: {ends})"
     hint = f"{name}, {locale.bytes(point.bytes)}: {speed}; {count}"
     return Mark(f"{100 * scale.x(point.bytes):.2f}", f"{100 * scale.y(point.median_gbs):.2f}", hint)
 

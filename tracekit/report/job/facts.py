@@ -32,15 +32,26 @@ def facts(job: Job, locale: Locale) -> Iterator[tuple[str, str]]:
 
 def ranks_text(job: Job, locale: Locale) -> str:
     """How many were read, and how many not."""
+    return ", ".join([ranks_read(job, locale), *ranks_lacking(job, locale)])
+
+
+def ranks_read(job: Job, locale: Locale) -> str:
+    """`6 of 8`."""
+    read = locale.count(len(job.ranks))
+    if job.world_size is None:
+        return read
+    return locale._("{read} of {size}").format(read=read, size=locale.count(job.world_size))
+
+
+def ranks_lacking(job: Job, locale: Locale) -> list[str]:
+    """How many are lost, and how many are missing."""
     _ = locale._
-    texts = [locale.count(len(job.ranks))]
-    if job.world_size is not None:
-        texts = [_("{read} of {size}").format(read=texts[0], size=locale.count(job.world_size))]
+    texts = []
     if job.lost:
         texts.append(_("{count} could not be read").format(count=locale.count(len(job.lost))))
     if job.missing_ranks:
         texts.append(_("{count} without a trace").format(count=locale.count(len(job.missing_ranks))))
-    return ", ".join(texts)
+    return texts
 
 
 def step_text(job: Job, time: JobTime, locale: Locale) -> str:

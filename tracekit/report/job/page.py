@@ -14,7 +14,7 @@ from tracekit.report.html_templates import html_template
 from tracekit.report.i18n import LANGUAGES, Locale
 from tracekit.report.job.colours import PARTS_STYLE
 from tracekit.report.job.curve_chart import CurveChart, curve_chart
-from tracekit.report.job.facts import notes_of, ranks_text, step_parts
+from tracekit.report.job.facts import notes_of, ranks_lacking, ranks_read, step_parts
 from tracekit.report.job.payload import left_out, payload
 from tracekit.report.job.sections import Sections
 from tracekit.report.job.words import Words
@@ -93,8 +93,8 @@ def _texts(job: Job, locale: Locale, top: int) -> PageTexts:
 def _tiles(job: Job, locale: Locale) -> Iterator[Tile]:
     _, time = locale._, job.time
     hosts = {row.host for row in job.ranks if row.host}
-    note = locale.ngettext("{n} host", "{n} hosts", len(hosts)) if hosts else ""
-    yield Tile(_("Ranks"), ranks_text(job, locale), note)
+    notes = [locale.ngettext("{n} host", "{n} hosts", len(hosts))] if hosts else []
+    yield Tile(_("Ranks"), ranks_read(job, locale), ", ".join([*ranks_lacking(job, locale), *notes]))
     if time is None:
         return
     steps = locale.ngettext("{n} step", "{n} steps", time.steps)

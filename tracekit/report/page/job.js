@@ -4,7 +4,7 @@
 const inLanguage = (label) => (label == null || typeof label === "string" ? label : label[language]);
 
 /** A column of names that are searched; a path is cut at its beginning, since paths differ at their ends. */
-const namesOf = (rows, query, { id, field = id, title, grow = 2, least = 140, isPath = false, empty = DASH }) => ({
+const namesOf = (rows, query, { id, field = id, title, grow = 2, least = 140, isPath = false, empty = () => DASH }) => ({
   id,
   text: true,
   grow,
@@ -14,7 +14,7 @@ const namesOf = (rows, query, { id, field = id, title, grow = 2, least = 140, is
   value: (i) => inLanguage(rows[i][field]) || null,
   cell: (i) => {
     const text = inLanguage(rows[i][field]);
-    if (!text) return numberCell(text == null ? DASH : inLanguage(empty));
+    if (!text) return numberCell(text == null ? DASH : empty());
     const cell = markedCell(text, query());
     return isPath ? element("div", { class: "tail" }, cell) : cell;
   },
@@ -52,24 +52,24 @@ const startRanks = (view, controls) => {
         id: "split",
         text: true,
         grow: 2,
-        least: 120,
+        least: 100,
         title: () => _("Step"),
         hint: () => _("Compute, exposed communication, copies, idle; the longest step fills the cell"),
         field: () => "wall_us",
         value: (i) => rows[i].wall_us,
         cell: (i) => (rows[i].wall_us == null ? numberCell(DASH) : splitBar(rows[i], most)),
       },
-      ms("compute_us", () => _("Compute")),
-      { ...ms("communication_us", () => _("Exposed communication")), width: 124 },
+      { ...ms("compute_us", () => _("Compute")), width: 104 },
+      { ...ms("communication_us", () => _("Exposed communication")), width: 120 },
       { ...ms("copy_us", () => _("Copies")), width: 84 },
       { ...ms("idle_us", () => _("Idle")), width: 84 },
       ms("wall_us", () => _("Step")),
-      { ...ms("overlapped_us", () => _("Overlapped communication"), () => _("Part of compute")), width: 124 },
+      { ...ms("overlapped_us", () => _("Overlapped communication"), () => _("Part of compute")), width: 120 },
       {
         ...ms("waiting_us", () => _("Waiting for later ranks"), () => _("Part of the communication, exposed or not")),
-        width: 118,
+        width: 128,
       },
-      numbers("last_share", 84, () => _("Last to arrive"), (share) => format.percent(share)),
+      numbers("last_share", 92, () => _("Last to arrive"), (share) => format.percent(share)),
       {
         ...numbers("delay_us", 110, inMs(() => _("Delay")), null, () => _("Over all steps")),
         cell: (i) =>
@@ -103,14 +103,14 @@ const startCollectives = (view, controls) => {
       [_("Found on every member of the group"), `${format.count(row.complete)} / ${format.count(row.count)}`],
     ],
     columns: (query) => [
-      namesOf(rows, query, { id: "op", title: () => _("Operation"), grow: 1, least: 110 }),
+      namesOf(rows, query, { id: "op", title: () => _("Operation"), grow: 1, least: 130 }),
       namesOf(rows, query, { id: "group_name", title: () => _("Group"), grow: 1, least: 110 }),
       numbers("members", 70, () => _("Ranks"), format.count),
       namesOf(rows, query, { id: "dtype", title: () => _("Type"), grow: 1, least: 70 }),
       numbers("bytes", 96, () => _("Size"), format.bytes, () => _("Of the whole message, as nccl-tests count it")),
       numbers("count", 76, () => _("Count"), format.count),
-      numbers("matched", 84, () => _("Matched"), format.count, () => _("Found on several ranks")),
-      ms("duration_us", () => _("Duration"), () => _("Median over all ranks")),
+      numbers("matched", 116, () => _("Matched"), format.count, () => _("Found on several ranks")),
+      { ...ms("duration_us", () => _("Duration"), () => _("Median over all ranks")), width: 112 },
       ms("transfer_us", () => _("Transfer"), () => _("Median of the least duration over the ranks")),
       {
         ...ms("waiting_us", () => _("Waiting"), () => _("Sum over all ranks and steps")),
@@ -151,7 +151,7 @@ const startModules = (view, controls) => {
         title: () => _("Module"),
         isPath: true,
         least: 200,
-        empty: Object.fromEntries(Object.keys(payload.messages).map((name) => [name, `(${wholeModel(name)})`])),
+        empty: () => `(${_("the whole model")})`,
       }),
       namesOf(rows, query, { id: "type", title: () => _("Type"), grow: 1, least: 120 }),
       numbers("ranks", 76, () => _("Ranks"), format.count),
@@ -164,14 +164,12 @@ const startModules = (view, controls) => {
         width: 120,
         cell: (i) => barCell(format.milliseconds(rows[i].above_us), rows[i].above_us / above, "var(--late-bar)"),
       },
-      numbers("imbalance", 96, () => _("Imbalance"), (share) => format.percent(share), () => _("Most ÷ mean − 1")),
-      numbers("max_rank", 84, () => _("Slowest rank"), format.count),
+      numbers("imbalance", 124, () => _("Imbalance"), (share) => format.percent(share), () => _("Most ÷ mean − 1")),
+      numbers("max_rank", 92, () => _("Slowest rank"), format.count),
       { ...ms("total_us", () => _("With modules inside, median")), width: 130 },
     ],
   });
 };
-
-const wholeModel = (name) => payload.messages[name]?.["the whole model"] ?? "the whole model";
 
 const startSteps = (view, controls) => {
   const rows = rowsOf(payload.steps);
@@ -199,7 +197,7 @@ const startSteps = (view, controls) => {
         least: 130,
         cell: (i) => barCell(format.milliseconds(rows[i].most_wall), rows[i].most_wall / most, "var(--bar)"),
       },
-      numbers("slowest", 84, () => _("Slowest rank"), format.count),
+      numbers("slowest", 92, () => _("Slowest rank"), format.count),
       ms("median_compute", () => _("Compute, median")),
       ms("most_compute", () => _("Compute, most")),
       numbers("busiest", 96, () => _("Rank with most compute"), format.count),
