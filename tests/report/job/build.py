@@ -121,6 +121,7 @@ def collectives(ranks: int, sizes: Sequence[int] = (1_000_000, 20_000_000)) -> t
             group=0,
             op="allreduce",
             dtype="bfloat16",
+            module="model",
             bytes=size,
             count=4,
             matched=3,
@@ -224,7 +225,9 @@ def hostile() -> Job:
         data,
         ranks=rows,
         groups=(group,),
-        collectives=tuple(replaced(row, op=HOSTILE, dtype=HOSTILE) for row in data.collectives),
+        collectives=tuple(
+            replaced(row, op=HOSTILE, dtype=HOSTILE, module=HOSTILE) for row in data.collectives
+        ),
         modules=tuple(replaced(row, path=HOSTILE, type=HOSTILE) for row in data.modules),
         lost=(LostRank(path=HOSTILE, reason=N_("{path}: is empty", path=HOSTILE)),),
         notes=(N_("{name} is not known", name=HOSTILE),),

@@ -116,8 +116,16 @@ def test_who_is_late_and_where() -> None:
 def test_collectives_and_modules() -> None:
     text = markdown(build.job())
     assert table(text, "Collectives")[1] == [
-        *("allreduce", "`default_pg 0`", "4", "bfloat16", "20.000 MB", "4", "3", "1.500", "0.500", "12.000"),
-        *("1.000", "1.250", "40.00", "60.00"),  # 20 MB in 0.5 ms; 2 × 3/4 of that on each link
+        *("allreduce", "`model`", "`default_pg 0`", "4", "bfloat16", "20.000 MB", "4", "3"),
+        *(
+            "1.500",
+            "0.500",
+            "12.000",
+            "1.000",
+            "1.250",
+            "40.00",
+            "60.00",
+        ),  # 20 MB in 0.5 ms; 2 × 3/4 of that on each link
     ]
     # (3 × 1 + 3) / 4 = 1.5, and 3 is twice as much.
     assert table(text, "Imbalance by module")[0] == [
@@ -130,7 +138,7 @@ def test_collectives_and_modules() -> None:
 
 def test_what_is_left_out_is_counted() -> None:
     found = table(markdown(build.job(), top=1), "Collectives")
-    assert found[1] == ["1 more", *[""] * 4, "4", "3", "", "", "12.000", *[""] * 4]
+    assert found[1] == ["1 more", *[""] * 5, "4", "3", "", "", "12.000", *[""] * 4]
     assert table(markdown(build.job(), top=1), "Traces")[1][:2] == ["3 more", ""]
 
 
@@ -151,7 +159,7 @@ def test_what_is_not_known_is_said() -> None:
     assert table(text, "Where the time of a step goes, by rank") == [
         ["0", "6.000", "3.000", "0.200", "0.800", "10.000", "0.500", "—", "—"]
     ]
-    assert table(text, "Collectives")[0][6:] == ["0", "1.500", *["—"] * 6]
+    assert table(text, "Collectives")[0][7:] == ["0", "1.500", *["—"] * 6]
     assert "(no rank could be read)" in markdown(build.EMPTY)
     assert "No rank was ever the last" in markdown(build.job(4, None))
 

@@ -88,8 +88,8 @@ def test_the_worst_rank_comes_first(open_job: OpenJob) -> None:
 def test_tables(open_job: OpenJob) -> None:
     page = open_job(build.job())
     assert rows(page, "collectives")[1] == [
-        *("allreduce", "default_pg 0", "4", "bfloat16", "20.000 MB", "4", "3", "1.500", "0.500", "12.000"),
-        *("1.000", "1.250", "40.00", "60.00"),
+        *("allreduce", "model", "default_pg 0", "4", "bfloat16", "20.000 MB", "4", "3"),
+        *("1.500", "0.500", "12.000", "1.000", "1.250", "40.00", "60.00"),
     ]
     assert rows(page, "modules")[0] == [
         *("model.layers.1.mlp", "MLP", "4", "1.000", "1.000", "1.500", "3.000", "1.500", "100.0%", "2"),

@@ -1,20 +1,5 @@
-"""Renderers of a `Job`, one file per output. They select, order and add up; nothing here is measured.
+"""Renderers of a `Job`, one file per output. They select, order and add up; nothing here is measured."""
 
-Names are loaded when asked for, so that the JSON way pays for neither pandas nor matplotlib.
-"""
-
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from tracekit.report.job.save import DEFAULT_FORMATS, JOB_FORMATS, save_job
+from tracekit.report.job.save import DEFAULT_FORMATS, JOB_FORMATS, save_job
 
 __all__ = ["DEFAULT_FORMATS", "JOB_FORMATS", "save_job"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("tracekit.report.job.save"), name)

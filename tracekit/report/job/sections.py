@@ -196,6 +196,7 @@ class Sections:
             return f"{DASH} ({_('no trace has a collective')})"
         headers = [
             _("Operation"),
+            _("Called in"),
             _("Group"),
             _("Ranks"),
             _("Type"),
@@ -218,7 +219,7 @@ class Sections:
                 self.locale.count(sum(getattr(row, name) for row in rest)) for name in ("count", "matched")
             ]
             waiting = self.locale.milliseconds(math.fsum(waited) if waited else None)
-            lines.append([self._more(len(rest)), "", "", "", "", *counts, "", "", waiting, "", "", "", ""])
+            lines.append([self._more(len(rest)), *[""] * 5, *counts, "", "", waiting, "", "", "", ""])
         note = self._note(
             _(
                 "duration and transfer: medians; waiting: the sum over all ranks and steps; skew: the "
@@ -226,13 +227,14 @@ class Sections:
             ),
             _("size: of the whole message, as nccl-tests count it"),
         )
-        return table(headers, lines, "llrlrrrrrrrrrr") + note
+        return table(headers, lines, "lllrlrrrrrrrrrr") + note
 
     def _collective(self, row: CollectiveRow) -> list[str]:
         locale = self.locale
         size = self.job.groups[row.group].size if row.group < len(self.job.groups) else None
         return [
             markdown_cell_name(row.op),
+            DASH if row.module is None else self.words.module(row.module),
             self.words.group(row.group),
             locale.count(size if size is not None else row.ranks),
             markdown_cell_name(row.dtype) if row.dtype else DASH,
