@@ -3,7 +3,7 @@
 /** A label that is one text or one in each language. */
 const inLanguage = (label) => (label == null || typeof label === "string" ? label : label[language]);
 
-/** A column of names that are searched; a path is cut at its beginning, since paths differ at their ends. */
+/** A column of names that are searched; a path (no words) is cut at its beginning: paths differ at their ends. */
 const namesOf = (rows, query, { id, field = id, title, grow = 2, least = 140, isPath = false, empty = () => DASH }) => ({
   id,
   text: true,
@@ -16,7 +16,7 @@ const namesOf = (rows, query, { id, field = id, title, grow = 2, least = 140, is
     const text = inLanguage(rows[i][field]);
     if (!text) return numberCell(text == null ? DASH : empty());
     const cell = markedCell(text, query());
-    return isPath ? element("div", { class: "tail" }, cell) : cell;
+    return isPath && !text.includes(" ") ? element("div", { class: "tail" }, cell) : cell;
   },
   hidden: () => rows.every((row) => row[field] == null),
 });
