@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -72,4 +77,90 @@ def test_a_report_without_statistics_is_of_an_older_version(report: Report, tmp_
     saved = tmp_path / "report.json"
     saved.write_bytes(render_json(msgspec.structs.replace(report, statistics=())))
     with pytest.raises(UserError, match="analyze the trace again"):
+        read_report(saved)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        gzip.compress,
+        bz2.compress,
+        lambda text: json.dumps(json.loads(text), separators=(",", ":")).encode(),
+        lambda text: json.dumps(json.loads(text), indent=8, sort_keys=True).encode(),
+        lambda text: b"\xef\xbb\xbf" + text,
+        lambda text: text.decode().encode("utf-16"),
+    ],
+    ids=["gzip", "bzip2", "compact", "sorted", "byte order mark", "UTF-16"],
+)
+def test_a_report_may_be_packed_and_written_anew(
+    report: Report, tmp_path: Path, written: Callable[[bytes], bytes]
+) -> None:
+    saved = tmp_path / "baseline"
+    saved.write_bytes(written(render_json(report)))
+    assert plain(load(saved, _never)) == plain(report)
+
+
+def test_what_tracekit_writes_beside_is_no_trace(tmp_path: Path) -> None:
+    saved = tmp_path / "comparison.json"
+    saved.write_text('{"schema": "tracekit.comparison/1", "before": {}}')
+    with pytest.raises(UserError, match=r"schema tracekit\.comparison/1, not"):
+        load(saved, _never)
+
+
+def test_a_pipe_is_left_to_who_reads_traces(report: Report, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    text = b'{"traceEvents": []}'
+    writer = threading.Thread(target=pipe.write_bytes, args=(text,), daemon=True)
+    writer.start()
+    read: list[bytes] = []
+
+    def analyze(path: Path) -> Report:
+        read.append(path.read_bytes())
+        return report
+
+    load(pipe, analyze)
+    writer.join(timeout=60)
+    assert read == [text]
+
+
+def _set(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    def change(of: dict[str, Any]) -> None:
+        of[name] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "field"),
+    [
+        ("statistics", _set("row", [99]), "row"),
+        ("statistics", _set("row", [-1]), "row"),
+        ("statistics", _set("mean_us", []), "mean_us"),
+        ("statistics", _set("median_us", [-1.0]), "median_us"),
+        ("statistics", _set("std_us", [1e300]), "std_us"),
+        ("statistics", _set("passes", 0), "passes"),
+        ("statistics", _set("table", "rows"), "table"),
+        ("module_kernels", _set("kernel", [99]), "kernel"),
+        ("module_kernels", _set("row", [-1]), "row"),
+        ("op_kernels", _set("gpu_time_us", [1.0] * 99), "gpu_time_us"),
+    ],
+)
+def test_columns_that_do_not_go_with_the_tables_are_refused(
+    report: Report, tmp_path: Path, part: str, change: Callable[[dict[str, Any]], None], field: str
+) -> None:
+    document = plain(report)
+    document = {"schema": document.pop("schema"), **document}
+    change(document[part][0] if part == "statistics" else document[part])
+    saved = tmp_path / "report.json"
+    saved.write_text(json.dumps(document))
+    where = rf"\$\.{part}(\[0\])?\.{field} do not go"
+    with pytest.raises(UserError, match=where):
+        read_report(saved)
+
+
+def test_a_report_whose_findings_are_none_is_refused(report: Report, tmp_path: Path) -> None:
+    saved = tmp_path / "report.json"
+    saved.write_text(json.dumps({**plain(report), "findings": 1.5}))
+    with pytest.raises(UserError, match="no report of this version"):
         read_report(saved)

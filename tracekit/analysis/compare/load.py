@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from tracekit.analysis.compare.sound import unsound
 from tracekit.analysis.schema import SCHEMA, Report
 from tracekit.messages import N_, UserError
+from tracekit.trace import open_source
 
-# A report names its schema before anything else.
-_HEAD_BYTES = 200
-_SCHEMA_MARK = b'"schema": "tracekit.report/'
+# How what tracekit writes begins, also where another program has written it anew, with its keys sorted.
+_HEAD = re.compile(rb'\s*\{\s*"(?:schema"\s*:\s*"tracekit\.|accounting"\s*:)')
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_MOST_BYTES = 1 << 30  # one of 20,000 modules and as many ops has 1/10 of that
 
 
 def is_report(path: Path) -> bool:
-    """Whether the file is a `report.json` by its first bytes; False for one that cannot be read."""
+    """Whether the file is a `report.json`, packed or not, by how it begins; False where it cannot be read.
+
+    What can be read only once, a pipe, is taken for a trace.
+    """
     try:
-        with path.open("rb") as file:
-            return _SCHEMA_MARK in file.read(_HEAD_BYTES)
-    except OSError:
+        source = open_source(path)
+        head = next(source.pieces(), b"") if source.is_regular else b""
+    except UserError:
         return False
+    return _HEAD.match(head.removeprefix(_BYTE_ORDER_MARK)) is not None
 
 
 def load(path: str | Path, analyze: Callable[[Path], Report]) -> Report:
@@ -37,10 +45,7 @@ def load(path: str | Path, analyze: Callable[[Path], Report]) -> Report:
 def read_report(path: Path) -> Report:
     """The report that a `report.json` holds; its messages are plain English texts. Raises `UserError`."""
     try:
-        document = msgspec.json.decode(path.read_bytes())
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(N_("{path}: cannot be read ({reason})", path=str(path), reason=reason)) from None
+        document = msgspec.json.decode(_text(path))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise UserError(
             N_("{path}: is no whole report.json; analyze the trace again", path=str(path))
@@ -56,6 +61,14 @@ def read_report(path: Path) -> Report:
         raise UserError(
             N_("{path}: is no report of this version ({reason})", path=str(path), reason=str(error))
         ) from None
+    if (field := unsound(report)) is not None:
+        raise UserError(
+            N_(
+                "{path}: the values of {field} do not go with the rest; analyze the trace again",
+                path=str(path),
+                field=field,
+            )
+        )
     if not report.statistics:
         raise UserError(
             N_(
@@ -66,12 +79,28 @@ def read_report(path: Path) -> Report:
     return report
 
 
+def _text(path: Path) -> bytes:
+    text = bytearray()
+    for piece in open_source(path).pieces():
+        text += piece
+        if len(text) > _MOST_BYTES:
+            raise UserError(
+                N_(
+                    "{path}: is larger than a report.json can be ({most} MiB)",
+                    path=str(path),
+                    most=_MOST_BYTES >> 20,
+                )
+            )
+    return bytes(text.removeprefix(_BYTE_ORDER_MARK))
+
+
 def _with_messages(document: dict[str, Any]) -> dict[str, Any]:
     """The document with its texts for people as messages, which is what they were."""
     for part, fields in (("trace", ("warnings",)), ("device", ("note",))):
         if isinstance(of := document.get(part), dict):
             _replace_texts(of, fields)
-    for finding in document.get("findings") or ():
+    findings = document.get("findings")
+    for finding in findings if isinstance(findings, list) else ():
         if isinstance(finding, dict):
             _replace_texts(finding, ("evidence", "advice"))
     return document
