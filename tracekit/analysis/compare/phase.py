@@ -9,7 +9,7 @@ from tracekit.analysis.compare.align import Pair
 from tracekit.analysis.compare.drafts import Draft
 from tracekit.analysis.compare.noise import CPU_TIME, GPU_TIME, Sample, summed
 from tracekit.analysis.compare.schema import Change, PhaseChange, PlaceChange
-from tracekit.analysis.compare.sides import Passes
+from tracekit.analysis.compare.sides import Passes, common_phase
 from tracekit.analysis.compare.tables import (
     MODULES,
     Sides,
@@ -81,10 +81,11 @@ def phase_change(
 ) -> PhaseChange:
     """`places`: all of the comparison, those with the largest difference first."""
     before, after = drafts.sides
-    explaining = _explaining(places, before.phase)
+    phase = common_phase(before, after)
+    explaining = _explaining(places, phase)
     shares = [places[at].share for at in explaining]
     return PhaseChange(
-        phase=before.phase if before.phase == after.phase else None,
+        phase=phase,
         before_phase=before.phase,
         after_phase=after.phase,
         passes_before=before.count,

@@ -66,7 +66,10 @@ class Change(Row, frozen=True, kw_only=True):
 
 
 class PhaseChange(Row, frozen=True):
-    """The passes of one phase, which are those of `before_phase` and `after_phase` where the names differ."""
+    """The passes of one phase, which are those of `before_phase` and `after_phase` where the names differ.
+
+    `phase` is then None, and so it is in all rows of this phase, of which there is no other.
+    """
 
     phase: str | None
     before_phase: str | None

@@ -55,6 +55,11 @@ class Passes:
         return summed((known[row] for row in rows if row in known), self.count)
 
 
+def common_phase(before: Passes, after: Passes) -> str | None:
+    """What the phase is called in a comparison; None where each side calls it differently."""
+    return before.phase if before.phase == after.phase else None
+
+
 def phases_of(report: Report) -> list[str | None]:
     """The phases that there are statistics of, in the report's order."""
     return list(dict.fromkeys(one.phase for one in report.statistics if one.table != "left_out"))

@@ -16,7 +16,7 @@ from tracekit.analysis.compare.schema import (
     PlaceChange,
     TypeChange,
 )
-from tracekit.analysis.compare.sides import BACKWARD, FORWARD, Passes
+from tracekit.analysis.compare.sides import BACKWARD, FORWARD, Passes, common_phase
 from tracekit.analysis.module_rows import type_label
 from tracekit.analysis.schema import KernelUse, ModuleRow, OpRow, Report
 
@@ -42,7 +42,7 @@ def module_drafts(pairs: Sequence[Pair], sides: Sides, with_outside: bool) -> li
             ]
             kernels = [_used(of, used) for of, used in zip((pair.before, pair.after), names, strict=True)]
             fields = {
-                "phase": sides[0].phase,
+                "phase": common_phase(*sides),
                 "kind": kind,
                 "key": pair.key,
                 "path_before": rows[0].path if rows[0] else None,
@@ -89,7 +89,7 @@ def _with_children(
 def _outside(sides: Sides) -> Iterator[Draft]:
     quantity = FORWARD[sides[0].quantity]
     for row, kind in enumerate(OUTSIDE):
-        fields: dict[str, Any] = {"phase": sides[0].phase, "kind": kind, "key": "", "place": ""}
+        fields: dict[str, Any] = {"phase": common_phase(*sides), "kind": kind, "key": "", "place": ""}
         fields |= dict.fromkeys(("path_before", "path_after", "type_before", "type_after"))
         samples = [one.sum_of("outside", quantity, (row,)) for one in sides]
         fields["inclusive_before_us"], fields["inclusive_after_us"] = (one.mean_us for one in samples)
@@ -110,7 +110,7 @@ def place_drafts(modules: Sequence[Draft], sides: Sides) -> list[Draft]:
             for of in zip(*((one.before, one.after) for one in members), strict=True)
         ]
         fields = {
-            "phase": sides[0].phase,
+            "phase": common_phase(*sides),
             "kind": kind,
             "place": place,
             "type": next((one for one in types if one), None),
@@ -152,7 +152,7 @@ def _type_draft(
     samples: Sequence[Sample | None],
 ) -> Draft:
     fields = {
-        "phase": sides[0].phase,
+        "phase": common_phase(*sides),
         "kind": kind,
         "type": label,
         "modules_before": len(rows[0]),
@@ -174,7 +174,7 @@ def op_drafts(sides: Sides, totals: tuple[Sample, Sample]) -> list[Draft]:
         assert shown is not None  # one of the two is there
         differ = first is not None and second is not None
         fields = {
-            "phase": sides[0].phase,
+            "phase": common_phase(*sides),
             "name": shown.name,
             "shapes": shown.shapes,
             "dtypes": shown.dtypes,
@@ -186,7 +186,7 @@ def op_drafts(sides: Sides, totals: tuple[Sample, Sample]) -> list[Draft]:
             one.sum_of("ops", quantity, row) if row else None for one, row in zip(sides, of, strict=True)
         ]
         drafts.append(Draft(OpChange, fields, *samples))
-    fields = {"phase": sides[0].phase, "name": None, "shapes": None, "dtypes": None}
+    fields = {"phase": common_phase(*sides), "name": None, "shapes": None, "dtypes": None}
     rest = (
         [
             _without(total, [one for one in of if one is not None])
@@ -257,7 +257,7 @@ def kernel_drafts(sides: Sides) -> list[Draft]:
     drafts = [
         Draft(
             KernelChange,
-            {"phase": sides[0].phase, "kind": kind, "name": name},
+            {"phase": common_phase(*sides), "kind": kind, "name": name},
             of_key[0].get((kind, name)),
             of_key[1].get((kind, name)),
         )
