@@ -61,6 +61,17 @@ def test_a_report_stands_for_its_trace(pair: tuple[str, str], tmp_path: Path) ->
     assert documents[0] == documents[1]
 
 
+def test_a_report_that_is_compared_is_not_replaced(
+    pair: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["analyze", "a.json", "-q", "--format", "json"]) == 0
+    saved = Path("a-report/report.json")
+    before = saved.read_bytes()
+    assert main(["compare", str(saved), "b.json.gz", "-o", "./a-report"]) == 2
+    assert "holds report.json, which is compared" in capsys.readouterr().err
+    assert saved.read_bytes() == before
+
+
 def test_options(pair: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["compare", *pair, "-q", "-o", "out", "--format", "json,md", "--lang", "ru", "--top", "1"]
     assert main([*command, "--margin", "50%", "--level", "0.01"]) == 0

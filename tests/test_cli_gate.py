@@ -176,6 +176,8 @@ def test_what_is_no_share(text: str) -> None:
         (["--max-regression", "5%", "--level", "2"], "the level is a probability"),
         (["--max-regression", "5%", "--level", "nan"], "the level is a probability"),
         (["--max-regression", "5%", "--junit", "before.json/x.xml"], "before.json/x.xml"),
+        (["--max-regression", "5%", "--junit", "./before.json"], "before.json: is named twice"),
+        (["--max-regression", "5%", "--junit", "a.out", "--markdown", "a.out"], "a.out: is named twice"),
     ],
 )
 def test_options_that_a_user_can_mend_are_one_line_and_exit_code_2(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,8 @@ def make_command(
         allowed = None if margin is None else parse_share("--margin", margin)
         if math.isnan(level):
             raise UserError(N_("--level takes a number between 0 and 1, not nan"))
+        target = output or default_directory(before, after)
+        _check_target(target, (before, after))
         with work(lang, quiet) as shown:
             sides = []
             for path in (before, after):
@@ -81,7 +84,7 @@ def make_command(
             data = compare(sides[0], sides[1], level=level, margin=allowed)
             directory = comparison.save(
                 data,
-                output or default_directory(before, after),
+                target,
                 chosen,
                 lang,
                 top,
@@ -94,6 +97,23 @@ def make_command(
         print_after(directory, lambda stream: print_summary(data, directory, lang, stream))
 
     return command
+
+
+def _check_target(directory: Path, read: Sequence[Path]) -> None:
+    """Raises `UserError` for the directory of a report that is compared, which would be replaced."""
+    from tracekit.report.directory import MARKER
+
+    if not os.path.isfile(directory / MARKER):
+        return
+    for path in read:
+        if os.path.dirname(os.path.realpath(path)) == os.path.realpath(directory):
+            raise UserError(
+                N_(
+                    "{path}: holds {name}, which is compared; name another directory",
+                    path=str(directory),
+                    name=path.name,
+                )
+            )
 
 
 def default_directory(before: Path, after: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tracekit.cli_common import parse_share
-from tracekit.messages import N_, Message
+from tracekit.messages import N_, Message, UserError
 from tracekit.progress import Work
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def make_command(
             allow_different_models=allow_different_models,
         )
         check_limits(limits)
+        _check_files([one for one in (junit, markdown) if one is not None], (baseline, trace))
         with work(lang, quiet) as shown:
             sides = []
             for path in (baseline, trace):
@@ -103,6 +104,15 @@ def make_command(
         return EXIT_CODES[result.verdict]
 
     return command
+
+
+def _check_files(written: Sequence[Path], read: Sequence[Path]) -> None:
+    """Raises `UserError` where a file would be lost: one that is read, or one of two that are written."""
+    known = {os.path.realpath(path) for path in read}
+    for path in written:
+        if os.path.realpath(path) in known:
+            raise UserError(N_("{path}: is named twice; name another file to write", path=str(path)))
+        known.add(os.path.realpath(path))
 
 
 def _write_files(result: GateResult, locale: Locale, junit: Path | None, markdown: Path | None) -> None:
