@@ -7,7 +7,7 @@ import gzip
 import http.server
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,10 +44,38 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+class _Endless(http.server.BaseHTTPRequestHandler):
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        self.wfile.flush()
+        while self.rfile.read(1):  # until who asked has gone
+            pass
+
+    def log_message(self, *_arguments: object) -> None:
+        pass
+
+
 @contextmanager
 def server(folder: Path) -> Iterator[str]:
     """The address at which the files in `folder` are served, and listed."""
-    handler = functools.partial(_Quiet, directory=str(folder))
+    with _served(functools.partial(_Quiet, directory=str(folder))) as address:
+        yield address
+
+
+@contextmanager
+def endless() -> Iterator[str]:
+    """The address of a server that has every file, but never sends it."""
+    with _served(_Endless) as address:
+        yield address
+
+
+@contextmanager
+def _served(handler: Callable[..., http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{running.server_address[1]}"

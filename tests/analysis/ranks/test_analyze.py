@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import tracekit
-from tests.analysis.ranks.jobs import make_job, server
+from tests.analysis.ranks.jobs import endless, make_job, server
 from tests.test_cli import run
 from tracekit.analysis.ranks import analyze
 from tracekit.messages import UserError
@@ -109,28 +109,29 @@ def test_what_a_user_can_mend_is_one_line_and_exit_2(job: Path, arguments: list[
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_an_interruption_leaves_no_report_and_no_process(job: Path) -> None:
-    """A pipe that nobody writes to is a rank that takes forever."""
-    os.mkfifo(job / "rank9.json")
-    (job.parent / "scratch").mkdir()
-    program = subprocess.Popen(
-        [sys.executable, "-m", "tracekit", "ranks", "job", "--workers", "2", "-o", "out", "--lang", "en"],
-        env={**os.environ, "TMPDIR": str(job.parent / "scratch")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 60
-    while not (cache := job.parent / "cache").exists() or len(list(cache.iterdir())) < 4:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    os.killpg(program.pid, signal.SIGINT)
-    output, errors = program.communicate(timeout=30)
-    assert (program.returncode, output) == (130, "")
-    assert errors == "tracekit: interrupted; nothing is left half-written\n"
-    assert not (job.parent / "out").exists()
-    assert not list((job.parent / "scratch").iterdir())
-    assert is_left_alone(program.pid)
+    """A server that never sends a file makes of it a rank that takes forever."""
+    command = [sys.executable, "-m", "tracekit", "ranks"]
+    with endless() as address:
+        (job.parent / "scratch").mkdir()
+        program = subprocess.Popen(
+            [*command, "job", f"{address}/rank9.json", "--workers", "2", "-o", "out", "--lang", "en"],
+            env={**os.environ, "TMPDIR": str(job.parent / "scratch")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 60
+        while not (cache := job.parent / "cache").exists() or len(list(cache.iterdir())) < 4:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        os.killpg(program.pid, signal.SIGINT)
+        output, errors = program.communicate(timeout=30)
+        assert (program.returncode, output) == (130, "")
+        assert errors == "tracekit: interrupted; nothing is left half-written\n"
+        assert not (job.parent / "out").exists()
+        assert not list((job.parent / "scratch").iterdir())
+        assert is_left_alone(program.pid)
 
 
 def is_left_alone(group: int) -> bool:

@@ -14,7 +14,7 @@ import pytest
 
 import tracekit
 from tests.analysis.ranks.clusters import Cluster, cluster
-from tests.analysis.ranks.jobs import make_job
+from tests.analysis.ranks.jobs import endless, make_job
 from tests.analysis.ranks.works import named
 from tracekit.analysis.ranks import execute
 from tracekit.analysis.ranks.execute import run
@@ -75,6 +75,16 @@ def test_no_scheduler_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("address", ["", "host", "tcp://", "http://host:80", "tcp://me:pw@host:1"])
+def test_no_client_is_made_for_what_is_no_address(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(*_arguments: object, **_settings: object) -> None:
+        raise AssertionError  # what is half made would print a traceback when it goes
+
+    monkeypatch.setattr("distributed.Client", make)
+    with pytest.raises(UserError, match=f"^{address}: no Dask scheduler answers there"):
+        list(run([Source("a", "/")], named, scheduler=address))
+
+
 def test_without_distributed_the_pip_command_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UserError) as caught:
@@ -102,12 +112,13 @@ def test_256_ranks_are_the_same_job_with_a_worker_killed_half_way(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_an_interruption_cancels_what_is_pending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pipe that nobody writes to is a rank that takes forever."""
+    """A server that never sends a file makes of it a rank that takes forever."""
     monkeypatch.setenv("TRACEKIT_CACHE", str(tmp_path / "cache"))
-    folder = make_job(tmp_path / "job", 2, share=0.005)
-    os.mkfifo(folder / "rank1.json")  # the second by name, so that nobody gets to the third
-    with cluster(tmp_path, 1) as running:
-        command = ["ranks", "job", "--scheduler", running.address, "-o", "out", "--lang", "en"]
+    make_job(tmp_path / "job", 1, share=0.005)
+    with cluster(tmp_path, 1) as running, endless() as address:
+        # Read in this order, so that nobody gets to the third.
+        traces = ["job", f"{address}/rank1.json", f"{address}/rank2.json"]
+        command = ["ranks", *traces, "--scheduler", running.address, "-o", "out", "--lang", "en"]
         program = subprocess.Popen(
             [sys.executable, "-m", "tracekit", *command],
             cwd=tmp_path,

@@ -81,6 +81,22 @@ def test_nothing_found_names_the_pattern(pattern: str, says: str) -> None:
     assert str(caught.value) == says
 
 
+@pytest.mark.usefixtures("folder")
+def test_an_empty_name_is_not_the_current_directory() -> None:
+    with pytest.raises(UserError, match="no trace was named"):
+        find_sources([""])
+
+
+def test_nobody_waits_for_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "rank0.json"
+    os.mkfifo(pipe)
+    with pytest.raises(UserError, match=r"rank0\.json: is a pipe"):
+        find_sources([pipe])
+    (source,) = find_sources([tmp_path])  # one of many is left out, and named, where it is to be read
+    with pytest.raises(UserError, match=r"rank0\.json: is a pipe"), local_file(source):
+        pass
+
+
 def test_no_pattern_at_all() -> None:
     with pytest.raises(UserError, match="no trace was named"):
         find_sources([])

@@ -239,10 +239,13 @@ def _cluster(address: str) -> Iterator[Client]:
     try:
         from distributed import Client
         from distributed.comm.addressing import parse_address, parse_host_port
+        from distributed.comm.registry import get_backend
     except ImportError:
         raise UserError(N_("a scheduler needs distributed: pip install 'tracekit[dask]'")) from None
     try:
-        parse_host_port(parse_address(address)[1])  # a client that fails for it would still be tidied up
+        scheme, location = parse_address(address)  # a client that fails for it would still be tidied up
+        get_backend(scheme)
+        parse_host_port(location)
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False, name="tracekit")
     except (OSError, ValueError, ImportError) as error:
         reason = " ".join(str(error).split())

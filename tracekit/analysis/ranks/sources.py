@@ -84,8 +84,9 @@ def find_sources(patterns: Iterable[str | os.PathLike[str]]) -> list[Source]:
     nothing or cannot be looked at, and where its protocol lacks a package.
     """
     found: dict[str, Source] = {}
-    for pattern in patterns:
-        for source in _matches(os.fspath(pattern)):
+    named = [os.fspath(pattern) for pattern in patterns]
+    for pattern in filter(None, named):  # "" would be the current directory
+        for source in _matches(pattern):
             found.setdefault(source.url, source)
     if not found:
         raise UserError(N_("no trace was named"))
@@ -118,6 +119,8 @@ def _matches(pattern: str) -> list[Source]:
             infos = [one for one in inside if _is_file(one) and _is_trace(one["name"])]
         else:
             url = path if is_local else pattern
+            if is_local:
+                _refuse_pipe(path, shown)
             return [_source(url, info, shown)]
         infos = _looked_at(filesystem, infos)
     if not infos:
@@ -233,6 +236,7 @@ def local_file(source: Source, scratch: Path | None = None) -> Iterator[Path]:
     the path they say of the source's name. Raises `UserError`.
     """
     if source.is_local:
+        _refuse_pipe(source.url, source.name)
         with _named(Path(source.url), source.name):
             yield Path(source.url)
         return
@@ -241,6 +245,12 @@ def local_file(source: Source, scratch: Path | None = None) -> Iterator[Path]:
         _copy(source, copy)
         with _named(copy, source.name):
             yield copy
+
+
+def _refuse_pipe(path: str, name: str) -> None:
+    """Raises `UserError` for what a worker would wait for, or for ever read."""
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise UserError(N_("{path}: is a pipe, which can be read only once; name a file", path=name))
 
 
 def own_scratch() -> str | None:
