@@ -217,6 +217,13 @@ def test_ranks_that_are_missing_lost_or_unnamed(summarised: Summarised) -> None:
     assert any("do not tell their rank" in str(note) for note in unnamed.notes)
 
 
+def test_a_size_that_leaves_out_a_rank_is_none(summarised: Summarised) -> None:
+    """As of processes that each say that they are alone, and whose ranks their files tell."""
+    summaries = [replace(summarised(rank_trace(rank, WORKS)), world_size=1) for rank in (0, 2)]
+    job = combine(summaries)
+    assert (job.world_size, job.missing_ranks) == (None, ())
+
+
 def test_collectives_that_are_no_meeting_are_counted_only(summarised: Summarised) -> None:
     summaries = []
     for rank in range(2):

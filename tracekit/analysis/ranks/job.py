@@ -47,8 +47,7 @@ def combine(summaries: Sequence[RankSummary], lost: Sequence[LostRank] = ()) -> 
     matches, clocks, dropped = plausible(joined, match(joined))
     losses = find_losses(joined, matches)
     modules, left_out = module_spreads(joined)
-    worlds = {one.world_size for one in joined.summaries} - {None}
-    world = max((size for size in worlds if size is not None), default=None)
+    world = _world_size(joined)
     sources = {one.step_source for one in joined.summaries}
     late = late_ranks(joined, matches, losses)
     rows = _rank_rows(joined, matches, clocks)
@@ -69,6 +68,16 @@ def combine(summaries: Sequence[RankSummary], lost: Sequence[LostRank] = ()) -> 
         notes=tuple(job_notes(joined, matches, clocks, summaries, losses, left_out, dropped)),
     )
     return msgspec.structs.replace(job, findings=tuple(job_findings(job)))
+
+
+def _world_size(joined: Joined) -> int | None:
+    """What the traces say it is; None where it leaves out a rank that is there.
+
+    A process that torch was not told of any job in says 1.
+    """
+    worlds = [one.world_size for one in joined.summaries if one.world_size is not None]
+    largest = max(worlds, default=0)
+    return largest if largest > max(joined.ranks, default=0) else None
 
 
 def _numbered(summaries: Sequence[RankSummary]) -> list[tuple[int, RankSummary]]:
