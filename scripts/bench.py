@@ -270,7 +270,7 @@ print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru
 
 def bench_formats(trace: Path, rounds: int) -> list[Analysis]:
     """Measure and print what a report takes in each format, from the trace on, and in all of them."""
-    from tracekit.report.save import FORMATS
+    from tracekit.report.saving import FORMATS
 
     print(f"{trace.name}, {rounds} rounds")
     with tempfile.TemporaryDirectory() as folder:

@@ -276,7 +276,7 @@ _ANALYZER = """
 import sys
 from pathlib import Path
 from tracekit.analysis import analyze
-from tracekit.report.save import save
+from tracekit.report.saving import save
 
 report = analyze(sys.argv[1], processes=1)
 save(report, sys.argv[2], ["md", "html", "json", "csv"])
@@ -352,7 +352,7 @@ ALLOWED = {
     "tracekit/cli_compare.py": {"load"},
     "tracekit/cli_gate.py": {"load"},
     "tracekit/report/catalogue.py": {"load"},  # of the catalogues, our own
-    "tracekit/report/save.py": {"import_module"},
+    "tracekit/report/saving.py": {"import_module"},
     "tracekit/costs/extension.py": {"run_path", "load"},
     "tracekit/trace/parallel.py": {"loads"},
 }

@@ -62,7 +62,7 @@ def make_command(
         from tracekit.analysis.ranks.analyze import analyze_ranks
         from tracekit.analysis.ranks.sources import find_sources
         from tracekit.report.job import DEFAULT_FORMATS, JOB_FORMATS, save_job
-        from tracekit.report.save import check_formats
+        from tracekit.report.saving import check_formats
 
         chosen = (
             [name.strip().lower() for name in formats.split(",")] if formats is not None else DEFAULT_FORMATS

@@ -77,9 +77,9 @@ def test_a_row_of_a_table_is_a_line():
 
 def test_the_json_way_loads_no_heavy_library(tmp_path):
     code = (
-        "import sys, tracekit.report.json, tracekit.report.save\n"
+        "import sys, tracekit.report.json, tracekit.report.saving\n"
         "from tests.report import build\n"
-        f"tracekit.report.save.save(build.hybrid(), {str(tmp_path / 'r')!r}, ['json'])\n"
+        f"tracekit.report.saving.save(build.hybrid(), {str(tmp_path / 'r')!r}, ['json'])\n"
         "heavy = ('pandas', 'matplotlib', 'babel', 'jinja2', 'rich')\n"
         "print([name for name in heavy if name in sys.modules])"
     )

@@ -104,7 +104,7 @@ def test_import_of_tracekit_loads_next_to_nothing():
 
 def test_files_are_made_without_pyplot(tmp_path):
     program = (
-        "import sys; from tracekit.report.save import save; from tests.report import build;"
+        "import sys; from tracekit.report.saving import save; from tests.report import build;"
         f"save(build.hybrid(), {str(tmp_path / 'out')!r}, ['png', 'svg', 'md']);"
         "print('matplotlib.pyplot' in sys.modules)"
     )

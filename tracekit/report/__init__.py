@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tracekit.report.save import DEFAULT_FORMATS, check_formats, save
+    from tracekit.report.saving import DEFAULT_FORMATS, check_formats, save
 
 __all__ = ["DEFAULT_FORMATS", "check_formats", "save"]
 
@@ -17,7 +17,6 @@ __all__ = ["DEFAULT_FORMATS", "check_formats", "save"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # `import_module` leaves the submodule `save` as an attribute here, which would hide the function.
-    module = import_module("tracekit.report.save")
+    module = import_module("tracekit.report.saving")
     globals().update({public: getattr(module, public) for public in __all__})
     return globals()[name]

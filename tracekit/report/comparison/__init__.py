@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tracekit.report.comparison.save import DEFAULT_FORMATS, FORMATS, save
+    from tracekit.report.comparison.saving import DEFAULT_FORMATS, FORMATS, save
 
 __all__ = ["DEFAULT_FORMATS", "FORMATS", "save"]
 
@@ -17,7 +17,6 @@ __all__ = ["DEFAULT_FORMATS", "FORMATS", "save"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # `import_module` leaves the submodule `save` as an attribute here, which would hide the function.
-    module = import_module("tracekit.report.comparison.save")
+    module = import_module("tracekit.report.comparison.saving")
     globals().update({public: getattr(module, public) for public in __all__})
     return globals()[name]

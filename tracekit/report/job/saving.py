@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tracekit.analysis.ranks.schema import Job
 from tracekit.report.directory import write_directory
-from tracekit.report.save import DEFAULT_FORMATS, TOP, check_formats
+from tracekit.report.saving import DEFAULT_FORMATS, TOP, check_formats
 
 JOB_FORMATS = (*DEFAULT_FORMATS, "svg")
 

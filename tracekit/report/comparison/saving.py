@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tracekit.analysis.compare.schema import Comparison
 from tracekit.report.directory import write_directory
-from tracekit.report.save import DEFAULT_FORMATS, TOP, check_formats
+from tracekit.report.saving import DEFAULT_FORMATS, TOP, check_formats
 
 FORMATS = (*DEFAULT_FORMATS, "svg")
 
