@@ -251,7 +251,7 @@ def gate(
     after: str | Path | Report,
     *,
     max_regression: float,
-    metrics: Sequence[str] = ("gpu_time",),
+    metrics: Sequence[str] | None = None,
     modules: Sequence[str] = (),
     level: float = 0.05,
     allow_different_models: bool = False,
@@ -260,9 +260,10 @@ def gate(
 
     Each of the two is a trace, a `report.json` or a `Report`. The result's `verdict` is "pass", "fail" or
     "unknown", and its `checks` say why: one for each of `metrics` (of gpu_time, latency, idle, memory,
-    cpu_time), each phase, and each of `modules`, patterns of module paths whose time is gated in place of
-    that of whole passes. `level` is how often noise may fail a gate. Raises `UserError` for a file that
-    cannot be read, for limits that make no sense, and for different models unless these are allowed.
+    cpu_time; by default gpu_time, or cpu_time where neither has a GPU), each phase, and each of `modules`,
+    patterns of module paths whose time is gated in place of that of whole passes. `level` is how often noise
+    may fail a gate. Raises `UserError` for a file that cannot be read, for limits that make no sense, and for
+    different models unless these are allowed.
     """
     from tracekit.analysis.compare import load
     from tracekit.analysis.compare.gate import check_limits, gate
@@ -270,7 +271,7 @@ def gate(
 
     limits = Limits(
         max_regression=max_regression,
-        metrics=tuple(metrics),
+        metrics=None if metrics is None else tuple(metrics),
         modules=tuple(modules),
         level=level,
         allow_different_models=allow_different_models,

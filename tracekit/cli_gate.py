@@ -50,8 +50,7 @@ def make_command(
         "metrics",
         metavar="METRIC",
         multiple=True,
-        default=["gpu_time"],
-        help="Of gpu_time (the default), latency, idle, memory, cpu_time.",
+        help="Of gpu_time (the default), latency, idle, memory, cpu_time (the default without a GPU).",
     )
     @click.option(
         "--level", type=float, default=0.05, show_default=True, help="How often noise may fail a gate."
@@ -83,7 +82,7 @@ def make_command(
 
         limits = Limits(
             max_regression=parse_share("--max-regression", max_regression),
-            metrics=metrics,
+            metrics=metrics or None,
             modules=modules,
             level=level,
             allow_different_models=allow_different_models,

@@ -235,6 +235,7 @@ def test_host_time_where_there_is_no_gpu(tmp_path: Path) -> None:
     reports = of_traces(tmp_path, host(50), host(60))
     check = only(reports, metrics=("cpu_time",), modules=("*Linear_0",))
     assert (check.before, check.after, check.verdict) == (40, 50, "fail")
+    assert only(reports, modules=("*Linear_0",)).metric == "cpu_time"  # as nobody asks for another
     refused = gate(*reports, Limits(max_regression=0.05, metrics=("gpu_time", "idle")))
     assert [one.verdict for one in refused.checks] == ["unknown", "unknown"]
     assert "no GPU events" in str(refused.checks[0].reason)

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+import msgspec
+
 from tracekit.analysis.compare.gate_schema import METRICS, Check, GateResult, Limits
 from tracekit.analysis.compare.noise import CPU_TIME, GPU_TIME, Sample, summed
 from tracekit.analysis.compare.regression import growth_interval, p_value
@@ -54,6 +56,7 @@ def gate(before: Report, after: Report, limits: Limits) -> GateResult:
     Raises `UserError` for limits that make no sense, and for two different models unless that is allowed.
     """
     check_limits(limits)
+    limits = msgspec.structs.replace(limits, metrics=_metrics(before, after, limits))
     if not limits.allow_different_models:
         _refuse_different_models(before, after)
     reports = (before, after)
@@ -78,12 +81,20 @@ def gate(before: Report, after: Report, limits: Limits) -> GateResult:
     )
 
 
+def _metrics(before: Report, after: Report, limits: Limits) -> tuple[str, ...]:
+    """Those that are named; else the time of what ran the model."""
+    if limits.metrics is not None:
+        return limits.metrics
+    on_gpu = any(one.accounting.gpu_events for one in (before, after))
+    return ("gpu_time",) if on_gpu else ("cpu_time",)
+
+
 def check_limits(limits: Limits) -> None:
     """Raises `UserError` for what makes no sense, which can be told before a file is read."""
-    if unknown := [name for name in limits.metrics if name not in METRICS]:
+    if unknown := [name for name in limits.metrics or () if name not in METRICS]:
         known = ", ".join(METRICS)
         raise UserError(N_("metric {name} is not known; use of: {known}", name=unknown[0], known=known))
-    if not limits.metrics:
+    if limits.metrics == ():
         raise UserError(N_("nothing to gate: name a metric of {known}", known=", ".join(METRICS)))
     if not (math.isfinite(limits.max_regression) and limits.max_regression >= 0):
         raise UserError(N_("the most that something may grow is a share from 0 on, such as 5% or 0.05"))
@@ -119,7 +130,7 @@ def _shown(value: object) -> str:
 
 
 def _measured(reports: tuple[Report, Report], limits: Limits) -> Iterator[_Measured]:
-    for metric in dict.fromkeys(limits.metrics):
+    for metric in dict.fromkeys(limits.metrics or ()):
         if metric == "memory":
             yield _memory(reports)
             continue

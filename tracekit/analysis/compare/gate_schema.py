@@ -18,7 +18,7 @@ class Limits(Row, frozen=True, kw_only=True):
     """
 
     max_regression: float
-    metrics: tuple[str, ...] = ("gpu_time",)
+    metrics: tuple[str, ...] | None = None  # None: GPU time; where neither side has a GPU, CPU time
     modules: tuple[str, ...] = ()
     level: float = 0.05
     allow_different_models: bool = False
