@@ -82,6 +82,10 @@ def test_the_same_from_python() -> None:
     assert (
         tracekit.gate("before.json", "before.json", max_regression=0.05, modules=["*.mlp"]).verdict == "pass"
     )
+    one = tracekit.gate(
+        "before.json", "before.json", max_regression=0.05, metrics="cpu_time", modules="*.mlp"
+    )
+    assert [(check.metric, check.module) for check in one.checks] == [("cpu_time", "*.mlp")]
     with pytest.raises(UserError, match="metric speed"):
         tracekit.gate("before.json", "before.json", max_regression=0.05, metrics=["speed"])
 

@@ -497,6 +497,12 @@ def test_ranks(tmp_path: Path) -> None:
         tracekit.hta.to_trace([third, again])
 
 
+@pytest.mark.parametrize("traces", [[], {}])
+def test_no_trace_at_all(traces: Any) -> None:
+    with pytest.raises(UserError, match="no trace was named"):
+        tracekit.hta.to_analysis(traces)
+
+
 def test_traces_that_are_packed_otherwise_or_cut_off(tmp_path: Path) -> None:
     data = json.dumps(miniature().document()).encode()
     cut, other = tmp_path / "cut.json", tmp_path / "trace.json.xz"

@@ -251,8 +251,8 @@ def gate(
     after: str | Path | Report,
     *,
     max_regression: float,
-    metrics: Sequence[str] | None = None,
-    modules: Sequence[str] = (),
+    metrics: str | Sequence[str] | None = None,
+    modules: str | Sequence[str] = (),
     level: float = 0.05,
     allow_different_models: bool = False,
 ) -> GateResult:
@@ -271,8 +271,8 @@ def gate(
 
     limits = Limits(
         max_regression=max_regression,
-        metrics=None if metrics is None else tuple(metrics),
-        modules=tuple(modules),
+        metrics=(metrics,) if isinstance(metrics, str) else None if metrics is None else tuple(metrics),
+        modules=(modules,) if isinstance(modules, str) else tuple(modules),
         level=level,
         allow_different_models=allow_different_models,
     )

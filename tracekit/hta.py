@@ -104,10 +104,13 @@ def to_trace(
     variable `HTA_DISABLE_NS_ROUNDING=1` says so. `gpu_only` leaves out ops and frames, at which breakdowns of
     GPU time do not look.
 
-    Raises `UserError` where HTA is not installed, a file cannot be read, or two have the same rank.
+    Raises `UserError` where HTA is not installed, no trace is given, a file cannot be read, or two have the
+    same rank.
     """
     require_hta()
     by_rank = _by_rank(traces)
+    if not by_rank:
+        raise UserError(N_("no trace was named"))
     with quiet():
         from hta.common.trace import Trace as HtaTrace
         from hta.common.trace_symbol_table import TraceSymbolTable

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -9,6 +11,7 @@ from scipy import stats
 from tracekit.analysis.compare.drafts import Draft, finish
 from tracekit.analysis.compare.noise import GPU_TIME, Sample, corrected, method, p_values, summed
 from tracekit.analysis.compare.schema import Change
+from tracekit.messages import UserError
 
 EXACT = method(GPU_TIME, level=0.05, margin=0.0)
 
@@ -39,6 +42,14 @@ def test_a_single_pass_is_taken_to_vary_as_the_other_side_does() -> None:
 
 def test_noise_of_one_pass_each_is_unknown() -> None:
     assert p_values([Sample(1, None, 1, 1)], [Sample(2, None, 1, 2)], EXACT) == [None]
+
+
+@pytest.mark.parametrize(
+    ("level", "margin"), [(0.0, None), (1.0, None), (math.nan, None), (0.05, -0.1), (0.05, math.nan)]
+)
+def test_figures_that_make_no_sense_are_refused(level: float, margin: float | None) -> None:
+    with pytest.raises(UserError, match=r"is a probability between|is a share from"):
+        method(GPU_TIME, level, margin)
 
 
 def test_what_is_within_the_margin_is_no_change_however_exact() -> None:

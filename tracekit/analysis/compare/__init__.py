@@ -35,7 +35,7 @@ def compare(
 
     `level`: how probable a difference by chance may be to be called a change; `margin`: how much of a row's
     time may change without being one, by default 2 % of GPU time and 15 % of CPU time. Raises `UserError` for
-    reports that hold nothing to compare.
+    reports that hold nothing to compare, and for a level or a margin that makes no sense.
     """
     for one in (before, after):
         if not any(row.row for row in one.statistics):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracekit.analysis.compare.schema import Method
+from tracekit.messages import N_, UserError
 
 GPU_TIME, CPU_TIME = "gpu_time", "cpu_time"  # what is compared
 TEST = "Welch's t-test"
@@ -23,7 +25,11 @@ LEAST_US = {GPU_TIME: 0.2, CPU_TIME: 5.0}
 
 
 def method(quantity: str, level: float, margin: float | None) -> Method:
-    """How changes of `quantity` are told from noise."""
+    """How changes of `quantity` are told from noise. Raises `UserError` for figures that make no sense."""
+    if not 0 < level < 1:
+        raise UserError(N_("the level is a probability between 0 and 1, such as 0.05"))
+    if margin is not None and not (math.isfinite(margin) and margin >= 0):
+        raise UserError(N_("the margin is a share from 0 on, such as 0.05 for 5%"))
     return Method(
         test=TEST,
         function=TEST_FUNCTION,
