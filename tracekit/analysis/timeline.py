@@ -23,6 +23,7 @@ from tracekit.trace import Ints, Trace
 # What a page draws, and what a report carries, of a long pass.
 MOST_EVENTS = 20_000
 MOST_GAPS = 2_000
+_MOST_DEVICES = 1 << 20
 
 
 def timeline_of(
@@ -90,11 +91,16 @@ def module_of_gpu_events(attribution: Attribution) -> Ints:
 
 
 def device_numbers(trace: Trace) -> list[int]:
-    """Each device's own number; its position among the trace's where two have the same, or it has none."""
+    """Each device's own number; its position among the trace's where two have the same, or it has none.
+
+    A number that no machine counts up to is none.
+    """
     numbers = [number for _pid, number in trace.devices]
     owners = Counter(numbers)
     return [
-        number if isinstance(number, int) and owners[number] == 1 else position
+        number
+        if isinstance(number, int) and abs(number) < _MOST_DEVICES and owners[number] == 1
+        else position
         for position, number in enumerate(numbers)
     ]
 

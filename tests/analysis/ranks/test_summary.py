@@ -246,3 +246,12 @@ def test_real_ranks_against_counting_microseconds(rank: int) -> None:
         assert found.overlapped[at] == 1000 * (communication & compute).sum()
         assert found.copy[at] == 1000 * (copy & ~compute & ~communication).sum()
         assert found.idle[at] == 1000 * (~compute & ~communication & ~copy).sum()
+
+
+def test_a_device_whose_number_cannot_be_has_that_of_its_place(tmp_path: Path) -> None:
+    builder = rank_trace(0, [[(50.0, 50.0)]])
+    for event in builder.events:
+        if "device" in event.get("args", {}):
+            event["args"]["device"] = 10**30
+    one = decode(encode(summarise(builder.write(tmp_path / "t.json"))))
+    assert one.steps.device.tolist() == [0]
