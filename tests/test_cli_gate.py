@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import threading
 from itertools import product
 from pathlib import Path
 from xml.etree import ElementTree
@@ -108,6 +110,23 @@ def test_files_are_written_whatever_the_verdict() -> None:
     assert gate("before.json", "before.json", "--max-regression", "5%", *files) == 0
     assert ElementTree.parse("gate.xml").find(".//failure") is None
     assert Path("gate.md").read_text().startswith("### Performance: no regression\n")
+
+
+def test_a_pipe_is_written_to_and_stays() -> None:
+    os.mkfifo("pipe")
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(Path("pipe").read_bytes()), daemon=True)
+    reader.start()
+    assert gate("before.json", "before.json", "--max-regression", "5%", "--markdown", "pipe") == 0
+    reader.join(timeout=60)
+    assert b"### Performance: no regression" in read[0]
+    assert Path("pipe").is_fifo()
+
+
+def test_two_files_may_both_be_the_null_device() -> None:
+    files = ["--junit", os.devnull, "--markdown", os.devnull]
+    assert gate("before.json", "before.json", "--max-regression", "5%", *files) == 0
+    assert Path(os.devnull).is_char_device()
 
 
 def test_on_github(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

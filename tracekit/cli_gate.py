@@ -109,6 +109,8 @@ def _check_files(written: Sequence[Path], read: Sequence[Path]) -> None:
     """Raises `UserError` where a file would be lost: one that is read, or one of two that are written."""
     known = {os.path.realpath(path) for path in read}
     for path in written:
+        if os.path.exists(path) and not os.path.isfile(path):  # /dev/null, of which nothing is lost
+            continue
         if os.path.realpath(path) in known:
             raise UserError(N_("{path}: is named twice; name another file to write", path=str(path)))
         known.add(os.path.realpath(path))

@@ -19,10 +19,15 @@ _PIECE_BYTES = 1 << 20
 def replace_file(path: Path, pieces: Iterable[bytes]) -> None:
     """Makes `path` a file of these bytes, compressed where its name ends in `.gz`.
 
-    Until it is complete, what stood there stays. Raises `UserError` where it cannot be written.
+    Until it is complete, what stood there stays; a pipe or a device such as `/dev/null` is written to, and
+    stays. Raises `UserError` where it cannot be written.
     """
     target = Path(os.path.realpath(path))
     try:
+        if _is_special(path):
+            with path.open("wb") as file:
+                file.writelines(_gathered(pieces))
+            return
         with workspace(target) as space:
             stage = space / "copy"
             with stage.open("wb") as file:
@@ -32,6 +37,11 @@ def replace_file(path: Path, pieces: Iterable[bytes]) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(N_("{path}: cannot be written ({reason})", path=str(path), reason=reason)) from None
+
+
+def _is_special(path: Path) -> bool:
+    """Whether it is neither a file nor a directory, but there."""
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
 def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
