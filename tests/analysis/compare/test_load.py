@@ -6,6 +6,7 @@ import bz2
 import gzip
 import json
 import os
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -163,4 +164,13 @@ def test_a_report_whose_findings_are_none_is_refused(report: Report, tmp_path: P
     saved = tmp_path / "report.json"
     saved.write_text(json.dumps({**plain(report), "findings": 1.5}))
     with pytest.raises(UserError, match="no report of this version"):
+        read_report(saved)
+
+
+def test_a_small_file_with_endless_text_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The package has a function of the module's name.
+    monkeypatch.setattr(sys.modules[read_report.__module__], "_MOST_BYTES", 1 << 20)
+    saved = tmp_path / "report.json.gz"
+    saved.write_bytes(gzip.compress(b'{"schema": "tracekit.report/1", ' + b" " * (2 << 20)))
+    with pytest.raises(UserError, match=r"is larger than a report\.json can be \(1 MiB\)"):
         read_report(saved)

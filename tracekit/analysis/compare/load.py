@@ -17,7 +17,7 @@ from tracekit.trace import open_source
 # How what tracekit writes begins, also where another program has written it anew, with its keys sorted.
 _HEAD = re.compile(rb'\s*\{\s*"(?:schema"\s*:\s*"tracekit\.|accounting"\s*:)')
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_MOST_BYTES = 1 << 30  # one of 20,000 modules and as many ops has 1/10 of that
+_MOST_BYTES = 1 << 30  # one of 20,000 modules has 24 million
 
 
 def is_report(path: Path) -> bool:
