@@ -81,6 +81,16 @@ def test_nothing_found_names_the_pattern(pattern: str, says: str) -> None:
     assert str(caught.value) == says
 
 
+@pytest.mark.parametrize("name", ["a::b", "data:,x", "h#h", "q?x"])
+def test_a_path_that_looks_like_a_url(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    trace = tmp_path / name / "rank0.json"
+    trace.parent.mkdir()
+    trace.write_text("{}")
+    for pattern in (name, f"{name}/rank0.json", f"{name}/*.json"):
+        assert [source.url for source in find_sources([pattern])] == [str(trace)]
+
+
 @pytest.mark.usefixtures("folder")
 def test_an_empty_name_is_not_the_current_directory() -> None:
     with pytest.raises(UserError, match="no trace was named"):

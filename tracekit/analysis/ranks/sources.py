@@ -189,10 +189,13 @@ def without_secrets(url: str) -> str:
 def _file_system(url: str, shown: str) -> tuple[Any, str]:
     """The file system of `url`, and the path there."""
     from fsspec.core import url_to_fs
+    from fsspec.implementations.local import LocalFileSystem
     from fsspec.registry import known_implementations, registry
 
     protocol = _protocol(url)
-    if protocol and protocol not in known_implementations and protocol not in registry:
+    if not protocol:  # fsspec would take what stands before a "::" in a path for a protocol
+        return LocalFileSystem(), str(LocalFileSystem._strip_protocol(url))
+    if protocol not in known_implementations and protocol not in registry:
         raise UserError(N_("{path}: the protocol {protocol} is not known", path=shown, protocol=protocol))
     try:
         filesystem, path = url_to_fs(url)
