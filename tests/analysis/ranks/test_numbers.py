@@ -57,6 +57,12 @@ def test_an_unreadable_file_may_stay_without_a_number() -> None:
     assert rank_numbers(["a.json", "b.json"], [Told(3, 8), None]) == [3, None]
 
 
+def test_a_file_that_is_no_trace_takes_no_number_from_others() -> None:
+    """As the report of an earlier run, which a pattern finds too."""
+    names = ["job/rank0.json", "out/job.json", "job/rank2.json"]
+    assert rank_numbers(names, [Told(), None, Told()]) == [0, None, 2]
+
+
 def test_rank_0_without_a_job_says_nothing_of_several_files() -> None:
     """As `cpu_only_train` and other traces of single processes have it."""
     assert rank_numbers(["t.4.json", "t.5.json"], [Told(0), Told(0)]) == [4, 5]

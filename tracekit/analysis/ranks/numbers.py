@@ -53,7 +53,7 @@ def rank_numbers(names: Sequence[str], told: Sequence[Told | None]) -> list[int 
         own = [None if is_alone else rank for rank, is_alone in zip(own, alone, strict=True)]
     named: Sequence[int | None] = [None] * len(names)
     if None in own:
-        named = numbers_in(names) or named
+        named = numbers_in(names) or _numbers_of_read(names, told)
         # Names that contradict a trace count something else.
         if any(a != b for a, b in zip(own, named, strict=True) if a is not None and b is not None):
             named = [None] * len(names)
@@ -63,6 +63,13 @@ def rank_numbers(names: Sequence[str], told: Sequence[Told | None]) -> list[int 
             raise _unknown(name)
     _check_distinct(names, ranks)
     return ranks
+
+
+def _numbers_of_read(names: Sequence[str], told: Sequence[Told | None]) -> list[int | None]:
+    """What `numbers_in` says of the traces that could be read: others may be no traces at all."""
+    was_read = [one is not None for one in told]
+    found = iter(numbers_in([name for name, is_one in zip(names, was_read, strict=True) if is_one]) or ())
+    return [next(found, None) if is_one else None for is_one in was_read]
 
 
 def numbers_in(names: Sequence[str]) -> list[int] | None:
