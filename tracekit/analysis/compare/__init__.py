@@ -37,12 +37,9 @@ def compare(
     time may change without being one, by default 2 % of GPU time and 15 % of CPU time. Raises `UserError` for
     reports that hold nothing to compare, and for a level or a margin that makes no sense.
     """
-    for one in (before, after):
-        if not any(row.row for row in one.statistics):
-            raise UserError(
-                N_("{path}: has neither GPU events nor modules or ops to compare", path=one.trace.path)
-            )
-    quantity = quantity_of([bool(one.accounting.gpu_events) for one in (before, after)])
+    on_gpu = [bool(one.accounting.gpu_events) for one in (before, after)]
+    _check_comparable((before, after), on_gpu)
+    quantity = quantity_of(on_gpu)
     method = noise.method(quantity, level, margin)
     pairs = align(before, after)
     drafts = [
@@ -83,3 +80,21 @@ def compare(
         kernels=table(KernelChange),
         left_out=left_out_of(before, after),
     )
+
+
+def _check_comparable(sides: tuple[Report, Report], on_gpu: list[bool]) -> None:
+    """Refuses what holds nothing that both sides have."""
+    for one in sides:
+        if not any(row.row for row in one.statistics):
+            raise UserError(
+                N_("{path}: has neither GPU events nor modules or ops to compare", path=one.trace.path)
+            )
+    for one in sides:
+        if any(on_gpu) and not all(on_gpu) and not one.modules:
+            raise UserError(
+                N_(
+                    "{path}: has no modules, and only one of the two has GPU events: "
+                    "nothing is in both to compare",
+                    path=one.trace.path,
+                )
+            )
