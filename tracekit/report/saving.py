@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tracekit.analysis.schema import Report
 from tracekit.messages import N_, UserError
 from tracekit.report.directory import write_directory
+from tracekit.report.document import Files, Renderers, document_files
+
+if TYPE_CHECKING:
+    from tracekit.report.i18n import Locale
 
 DEFAULT_FORMATS = ("md", "png", "html", "json", "csv")
 FORMATS = (*DEFAULT_FORMATS, "svg", "parquet", "xlsx")
@@ -49,60 +53,48 @@ def save(
     an unknown format or language, and for a path that is something else or cannot be written.
     """
     check_formats(formats)
-    files = _files(report, set(formats), lang, top, starting or (lambda _name: None))
-    return write_directory(files, directory)
+    return write_directory(_files(report, set(formats), lang, top, starting), directory)
 
 
 def _files(
-    report: Report, formats: set[str], lang: str, top: int, starting: Callable[[str], None]
-) -> Iterator[tuple[str, Iterable[bytes]]]:
-    """Names and contents of all files of the report, one after the other: never are all in memory."""
-    if "json" in formats:
-        from tracekit.report.json import json_pieces
-
-        starting("report.json")
-        yield "report.json", json_pieces(report)
-    if formats == {"json"}:
-        return
-
-    from tracekit.report.i18n import Locale
-
-    locale = Locale(lang)
-    kinds = [kind for kind in ("png", "svg") if kind in formats]
-    if kinds:
-        # Where the home directory cannot be written, matplotlib would say so before every report.
-        logging.getLogger("matplotlib").setLevel(logging.ERROR)
-        from tracekit.report.plots import render_pictures
-
-        starting(", ".join(f"*.{kind}" for kind in kinds))
-        yield from _whole(render_pictures(report, locale, kinds, top))
-    if "md" in formats:
-        from tracekit.report.markdown import render_markdown
-
-        starting("report.md")
-        pictures = kinds[0] if kinds else None
-        yield "report.md", [render_markdown(report, locale, top, pictures=pictures).encode()]
-    if "html" in formats:
-        from tracekit.report.page import render_page
-
-        starting("report.html")
-        yield "report.html", [render_page(report, locale.lang, top).encode()]
-    if "csv" in formats:
-        from tracekit.report.tables.csv import csv_pieces
-
-        starting("*.csv")
-        yield from csv_pieces(report, locale)
+    report: Report, formats: set[str], lang: str, top: int, starting: Callable[[str], None] | None
+) -> Files:
+    yield from document_files(report, _renderers(report, top), formats, lang, starting)
     if "parquet" in formats:
+        from tracekit.report.i18n import Locale
         from tracekit.report.tables.parquet import render_parquet
 
-        starting("*.parquet")
-        yield from _whole(render_parquet(report, locale))
+        if starting:
+            starting("*.parquet")
+        yield from ((name, [contents]) for name, contents in render_parquet(report, Locale(lang)).items())
     if "xlsx" in formats:
+        from tracekit.report.i18n import Locale
         from tracekit.report.tables.xlsx import render_xlsx
 
-        starting("report.xlsx")
-        yield "report.xlsx", [render_xlsx(report, locale)]
+        if starting:
+            starting("report.xlsx")
+        yield "report.xlsx", [render_xlsx(report, Locale(lang))]
 
 
-def _whole(files: dict[str, bytes]) -> Iterator[tuple[str, Iterable[bytes]]]:
-    return ((name, [contents]) for name, contents in files.items())
+def _renderers(report: Report, top: int) -> Renderers:
+    def pictures(locale: Locale, kinds: Sequence[str]) -> Iterable[tuple[str, bytes]]:
+        from tracekit.report.plots import render_pictures
+
+        return render_pictures(report, locale, kinds, top).items()
+
+    def markdown(locale: Locale, kind: str | None) -> str:
+        from tracekit.report.markdown import render_markdown
+
+        return render_markdown(report, locale, top, pictures=kind)
+
+    def page(locale: Locale) -> str:
+        from tracekit.report.page import render_page
+
+        return render_page(report, locale.lang, top)
+
+    def tables(locale: Locale) -> Files:
+        from tracekit.report.tables.csv import csv_pieces
+
+        return csv_pieces(report, locale)
+
+    return Renderers("report", pictures, markdown, page, tables)

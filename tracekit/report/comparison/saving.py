@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tracekit.analysis.compare.schema import Comparison
 from tracekit.report.directory import write_directory
+from tracekit.report.document import Files, Renderers, document_files
 from tracekit.report.saving import DEFAULT_FORMATS, TOP, check_formats
+
+if TYPE_CHECKING:
+    from tracekit.report.i18n import Locale
 
 FORMATS = (*DEFAULT_FORMATS, "svg")
 
@@ -30,47 +34,30 @@ def save(
     for an unknown format or language, and for a path that is something else or cannot be written.
     """
     check_formats(formats, FORMATS)
-    files = _files(comparison, set(formats), lang, top, starting or (lambda _name: None))
+    files = document_files(comparison, _renderers(comparison, top), set(formats), lang, starting)
     return write_directory(files, directory)
 
 
-def _files(
-    comparison: Comparison, formats: set[str], lang: str, top: int, starting: Callable[[str], None]
-) -> Iterator[tuple[str, Iterable[bytes]]]:
-    """Names and contents of all files, one after the other: never are all in memory."""
-    if "json" in formats:
-        from tracekit.report.json import json_pieces
-
-        starting("comparison.json")
-        yield "comparison.json", json_pieces(comparison)
-    if formats == {"json"}:
-        return
-
-    from tracekit.report.i18n import Locale
-
-    locale = Locale(lang)
-    kinds = [kind for kind in ("png", "svg") if kind in formats]
-    if kinds:
-        # Where the home directory cannot be written, matplotlib would say so before every report.
-        logging.getLogger("matplotlib").setLevel(logging.ERROR)
+def _renderers(comparison: Comparison, top: int) -> Renderers:
+    def pictures(locale: Locale, kinds: Sequence[str]) -> Iterable[tuple[str, bytes]]:
         from tracekit.report.comparison.picture import render_picture
 
-        for kind, contents in render_picture(comparison, locale, kinds).items():
-            starting(f"waterfall.{kind}")
-            yield f"waterfall.{kind}", [contents]
-    if "md" in formats:
+        contents = render_picture(comparison, locale, kinds)
+        return ((f"waterfall.{kind}", picture) for kind, picture in contents.items())
+
+    def markdown(locale: Locale, kind: str | None) -> str:
         from tracekit.report.comparison.markdown import render_markdown
 
-        starting("comparison.md")
-        pictures = kinds[0] if kinds else None
-        yield "comparison.md", [render_markdown(comparison, locale, top, pictures=pictures).encode()]
-    if "html" in formats:
+        return render_markdown(comparison, locale, top, pictures=kind)
+
+    def page(locale: Locale) -> str:
         from tracekit.report.comparison.page import render_page
 
-        starting("comparison.html")
-        yield "comparison.html", [render_page(comparison, locale.lang, top).encode()]
-    if "csv" in formats:
+        return render_page(comparison, locale.lang, top)
+
+    def tables(locale: Locale) -> Files:
         from tracekit.report.comparison.tables import csv_pieces
 
-        starting("*.csv")
-        yield from csv_pieces(comparison, locale.message)
+        return csv_pieces(comparison, locale.message)
+
+    return Renderers("comparison", pictures, markdown, page, tables)

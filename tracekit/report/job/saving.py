@@ -1,17 +1,21 @@
 """Writes the report directory of a job: whole or not at all, as that of a trace is.
 
-A renderer of a job is a function of the immutable `Job`; `_files` is where it is called.
+A renderer of a job is a function of the immutable `Job`; `_renderers` names them.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tracekit.analysis.ranks.schema import Job
 from tracekit.report.directory import write_directory
+from tracekit.report.document import Files, Renderers, document_files
 from tracekit.report.saving import DEFAULT_FORMATS, TOP, check_formats
+
+if TYPE_CHECKING:
+    from tracekit.report.i18n import Locale
 
 JOB_FORMATS = (*DEFAULT_FORMATS, "svg")
 
@@ -32,47 +36,29 @@ def save_job(
     told what is written next: "job.html", "*.csv". Raises `UserError` as `save` does.
     """
     check_formats(formats, JOB_FORMATS)
-    files = _files(job, set(formats), lang, top, starting or (lambda _name: None))
+    files = document_files(job, _renderers(job, top), set(formats), lang, starting)
     return write_directory(files, directory)
 
 
-def _files(
-    job: Job, formats: set[str], lang: str, top: int, starting: Callable[[str], None]
-) -> Iterator[tuple[str, Iterable[bytes]]]:
-    """Names and contents of all files of the report, one after the other: never are all in memory."""
-    if "json" in formats:
-        from tracekit.report.json import json_pieces
-
-        starting("job.json")
-        yield "job.json", json_pieces(job)
-    if formats == {"json"}:
-        return
-
-    from tracekit.report.i18n import Locale
-
-    locale = Locale(lang)
-    kinds = [kind for kind in ("png", "svg") if kind in formats]
-    if kinds:
-        # Where the home directory cannot be written, matplotlib would say so before every report.
-        logging.getLogger("matplotlib").setLevel(logging.ERROR)
+def _renderers(job: Job, top: int) -> Renderers:
+    def pictures(locale: Locale, kinds: Sequence[str]) -> Iterable[tuple[str, bytes]]:
         from tracekit.report.job.pictures import render_pictures
 
-        for name, contents in render_pictures(job, locale, kinds):
-            starting(name)
-            yield name, [contents]
-    if "md" in formats:
+        return render_pictures(job, locale, kinds)
+
+    def markdown(locale: Locale, kind: str | None) -> str:
         from tracekit.report.job.markdown import render_markdown
 
-        starting("job.md")
-        pictures = kinds[0] if kinds else None
-        yield "job.md", [render_markdown(job, locale, top, pictures=pictures).encode()]
-    if "html" in formats:
+        return render_markdown(job, locale, top, pictures=kind)
+
+    def page(locale: Locale) -> str:
         from tracekit.report.job.page import render_page
 
-        starting("job.html")
-        yield "job.html", [render_page(job, locale.lang, top).encode()]
-    if "csv" in formats:
+        return render_page(job, locale.lang, top)
+
+    def tables(locale: Locale) -> Files:
         from tracekit.report.tables.job import csv_pieces
 
-        starting("*.csv")
-        yield from csv_pieces(job, locale.message)
+        return csv_pieces(job, locale.message)
+
+    return Renderers("job", pictures, markdown, page, tables)
