@@ -277,3 +277,19 @@ def test_any_two_traces_add_up() -> None:
             _assert_adds_up(compare(after, before))
         itself = compare(before, before)
         assert {one.verdict for table in TABLES for one in getattr(itself, table)} <= {"same"}
+
+
+def test_another_dtype(tmp_path: Path) -> None:
+    """The same module in half the bytes: its op is found again, and the dtypes of both are told."""
+
+    def trace(dtype: str, us: float) -> Report:
+        builder = TraceBuilder().frame("Net_0", 0, 100).frame("Linear_0", 10, 60)
+        builder.op("aten::mm", 20, 50, [[4, 64], [64, 8]], [dtype] * 2)
+        return analyze(builder.launch(1, 30).kernel(1, 40, 40 + us, dtype).write(tmp_path / f"{dtype}.json"))
+
+    comparison = compare(trace("float", 12), trace("c10::BFloat16", 7))
+    (op,) = comparison.ops
+    assert (op.dtypes, op.dtypes_after) == ('["float", "float"]', '["c10::BFloat16", "c10::BFloat16"]')
+    assert (op.shapes_after, op.difference_us, op.kernels_changed) == (None, -5, True)
+    assert _module(comparison, "Net.Linear").difference_us == -5
+    _assert_adds_up(comparison)
